@@ -1,0 +1,64 @@
+"""mien: apparent emotion from video of faces, with sound where there is any.
+
+The public names below are loaded when first used, so that ``import mien`` stays light (no torch).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "load": "mien.checkpoints.bundle",
+    "save": "mien.checkpoints.bundle",
+    "Bundle": "mien.checkpoints.bundle",
+    "predict": "mien.inference",
+    "embed": "mien.inference",
+    "Timeline": "mien.inference.timeline",
+    "create_model": "mien.tasks",
+    "list_models": "mien.models",
+    "Specification": "mien.models.specification",
+    "Manifest": "mien.data.manifest",
+    "Protocol": "mien.data.protocol",
+    "MienError": "mien.errors",
+}
+
+__all__ = [
+    "Bundle",
+    "Manifest",
+    "MienError",
+    "Protocol",
+    "Specification",
+    "Timeline",
+    "create_model",
+    "embed",
+    "list_models",
+    "load",
+    "predict",
+    "save",
+]
+
+if TYPE_CHECKING:
+    from mien.checkpoints.bundle import Bundle, load, save
+    from mien.data.manifest import Manifest
+    from mien.data.protocol import Protocol
+    from mien.errors import MienError
+    from mien.inference import embed, predict
+    from mien.inference.timeline import Timeline
+    from mien.models import list_models
+    from mien.models.specification import Specification
+    from mien.tasks import create_model
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Bundles and safe reading of weights."""

@@ -1,0 +1,1 @@
+"""The formats of published checkpoints, one file per system."""

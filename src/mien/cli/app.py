@@ -1,0 +1,81 @@
+"""The Typer app: gathers the verbs and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+from mien import __version__
+from mien.errors import MienError
+
+# verb → one-line help. `mien.cli.<verb>` is imported only when the verb runs; it holds a Typer app called `app`.
+VERBS: dict[str, str] = {
+    "demo": "Make a small corpus, pretrain, fine-tune, evaluate and predict, all on this machine.",
+    "prepare": "Raw videos → face clips and a manifest.",
+    "pretrain": "Self-supervised pretraining from a recipe.",
+    "train": "Fine-tuning from a recipe.",
+    "evaluate": "Judge a run or bundle on a manifest: metrics with intervals, predictions, figures.",
+    "predict": "Read apparent emotion from videos into timelines, reports and overlays.",
+    "embed": "Encoder features of videos over time.",
+    "convert": "Published checkpoints ↔ bundles, strict and without executing them.",
+    "corpora": "Known corpora; make the synthetic one.",
+    "models": "Registered models.",
+    "recipes": "Recipes that ship with mien.",
+    "bundle": "Show, verify, push and pull bundles.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A command group whose verbs are imported when they are called, so that ``mien --help`` stays quick."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        if _only_listing():
+            return TyperCommand(name=cmd_name, help=VERBS[cmd_name])
+        command = typer.main.get_command(import_module(f"mien.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+
+def _only_listing() -> bool:
+    """True when the arguments ask for the overview alone, for which one line per verb is enough."""
+    return not any(argument in VERBS for argument in sys.argv[1:])
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def mien(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Read apparent emotion from video of faces, with sound where there is any."""
+    if version:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+def run() -> int:
+    """Run the command; returns 0, 1 (the work failed) or 2 (bad usage). ``--debug`` anywhere shows the traceback."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except MienError as error:
+        if debug:
+            raise
+        print(f"mien: {error}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0

@@ -1,0 +1,1 @@
+"""Manifests, protocols, preparation of raw video, sampling, augmentation and loading."""

@@ -1,0 +1,1 @@
+"""Find faces, follow them through a recording, cut them out."""

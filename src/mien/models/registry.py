@@ -1,0 +1,78 @@
+"""The registry: every published configuration is a short function under its name, as timm does it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import Any, TypeVar
+
+from mien.errors import UsageError
+from mien.models.contract import Encoder
+from mien.models.specification import Inputs
+
+Builder = Callable[..., Encoder]
+B = TypeVar("B", bound=Builder)
+
+# Modules that register encoders; imported on first use so that `import mien` stays light.
+ARCHITECTURES: tuple[str, ...] = ("mien.models.videomae",)
+
+_builders: dict[str, Builder] = {}
+_inputs: dict[str, Inputs] = {}
+
+
+def register_model(inputs: Inputs) -> Callable[[B], B]:
+    """Register a builder under its function name.
+
+    The builder returns an ``Encoder``; its docstring names the paper, the source of weights and published figures.
+    ``inputs`` is what the configuration is fed with unless a recipe says otherwise.
+    """
+
+    def add(builder: B) -> B:
+        name = builder.__name__
+        if name in _builders:
+            raise ValueError(f"model {name!r} is registered twice")
+        _builders[name] = builder
+        _inputs[name] = inputs
+        return builder
+
+    return add
+
+
+def _load() -> None:
+    for module in ARCHITECTURES:
+        import_module(module)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Registered names that match a shell pattern, sorted."""
+    _load()
+    return sorted(name for name in _builders if fnmatchcase(name, pattern))
+
+
+def _known(name: str) -> str:
+    _load()
+    if name not in _builders:
+        near = difflib.get_close_matches(name, _builders, n=3) or sorted(_builders)
+        raise UsageError(f"model {name!r} is not registered; did you mean {', '.join(near)}? (mien models lists all)")
+    return name
+
+
+def create_encoder(name: str, **arguments: Any) -> Encoder:
+    """Build a registered encoder; ``arguments`` go to its builder (frames, size, drop_path, ...)."""
+    builder = _builders[_known(name)]
+    try:
+        return builder(**arguments)
+    except TypeError as error:
+        raise UsageError(f"model {name!r} cannot be built with {arguments}: {error}") from error
+
+
+def default_inputs(name: str) -> Inputs:
+    """How the registered configuration is fed unless a recipe says otherwise."""
+    return _inputs[_known(name)]
+
+
+def describe(name: str) -> str:
+    """Docstring of the registered configuration."""
+    return _builders[_known(name)].__doc__ or ""

@@ -1,0 +1,123 @@
+"""The Specification: how a model must be fed and read. It is saved with every checkpoint (``config.json``)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mien.faces.recipe import CropRecipe
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VideoInput(_Frozen):
+    """Pictures that a model sees.
+
+    Exactly one of ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation
+    time) says how densely a clip is sampled. ``frames`` is the length of one clip; None means any length.
+    ``mean`` and ``std`` apply to values in 0..1, one per channel.
+    """
+
+    frames: int | None = Field(default=16, ge=1)
+    stride: int | None = Field(default=None, ge=1)
+    fps: float | None = Field(default=None, gt=0)
+    size: int = Field(default=160, ge=16)
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    crop: CropRecipe | None = CropRecipe()
+
+    @model_validator(mode="after")
+    def _check(self) -> VideoInput:
+        if (self.stride is None) == (self.fps is None):
+            raise ValueError("give exactly one of stride and fps")
+        wanted = 1 if self.channels == "grey" else 3
+        if len(self.mean) != wanted or len(self.std) != wanted:
+            raise ValueError(f"mean and std need {wanted} value(s) for channels={self.channels!r}")
+        return self
+
+
+class SoundInput(_Frozen):
+    """Sound that a model hears: mono at ``rate`` Hz, as ``features`` (options by name, see ``mien.media.sound``)."""
+
+    rate: int = Field(default=16000, ge=4000)
+    features: Literal["waveform", "log_mel", "mfcc"] = "log_mel"
+    options: dict[str, Any] = {}
+
+
+class StreamInput(_Frozen):
+    """A named stream of precomputed features, ``(T, width)``, and what computed it."""
+
+    name: str
+    width: int = Field(ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    extractor: str = ""
+    revision: str = ""
+
+
+class Inputs(_Frozen):
+    """All that a model can take; it accepts every non-empty subset (missing modalities are marked as absent)."""
+
+    video: VideoInput | None = None
+    sound: SoundInput | None = None
+    streams: tuple[StreamInput, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Inputs:
+        if self.video is None and self.sound is None and not self.streams:
+            raise ValueError("a model needs at least one of video, sound and streams")
+        return self
+
+
+class TaskConfig(_Frozen):
+    """What is predicted, as data: ``mien.tasks.create_task`` builds the working object from it.
+
+    ``outputs`` are class names in index order, or names of continuous values.
+    """
+
+    kind: str
+    level: Literal["clip", "frame"] = "clip"
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    options: dict[str, Any] = {}
+
+
+class Exposure(_Frozen):
+    """One entry of the ledger: a corpus that these weights have seen."""
+
+    corpus: str
+    stage: Literal["pretraining", "fine-tuning"]
+    protocol: str = ""
+    clips: int | None = None
+
+
+class Provenance(_Frozen):
+    """Where weights come from and on what terms."""
+
+    created_by: str = "mien"
+    source: str = ""
+    licence: str = ""
+    paper: str = ""
+    recipe: str = ""
+    ledger: tuple[Exposure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Specification(_Frozen):
+    """Everything needed to rebuild a model and run it on a raw recording.
+
+    ``model`` is a registered name and ``arguments`` are keyword arguments for its builder.
+    ``task`` is None for a bare encoder (embedding only).
+    """
+
+    format: Literal[1] = 1
+    model: str
+    arguments: dict[str, Any] = {}
+    inputs: Inputs
+    task: TaskConfig | None = None
+    provenance: Provenance = Provenance()
