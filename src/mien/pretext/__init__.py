@@ -1,1 +1,75 @@
 """Self-supervised objectives around an encoder."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mien.errors import UsageError
+from mien.models.registry import create_encoder
+from mien.models.specification import VideoInput
+from mien.models.tubelet import TubeletEncoder
+from mien.pretext.contract import ClipExtras, Pretext
+from mien.pretext.masked_autoencoder import DecoderSize, MaskedAutoencoder
+from mien.pretext.masking import TubeMask
+from mien.pretext.targets import PixelTarget
+
+__all__ = ["PRETEXTS", "ClipExtras", "Pretext", "create_pretext"]
+
+# The decoders that were pretrained with each published encoder.
+DECODERS: dict[str, DecoderSize] = {
+    "videomae_test": DecoderSize(dim=32, heads=2, depth=1),
+    "videomae_small": DecoderSize(dim=192, heads=3, depth=4),
+    "videomae_base": DecoderSize(dim=384, heads=6, depth=4),
+    "videomae_large": DecoderSize(dim=512, heads=8, depth=12),
+    "videomae_huge": DecoderSize(dim=640, heads=8, depth=12),
+}
+
+
+def masked_autoencoder(
+    model: str,
+    arguments: Mapping[str, Any],
+    video: VideoInput,
+    *,
+    mask_ratio: float = 0.9,
+    standardise: bool = True,
+    decoder_dim: int | None = None,
+    decoder_heads: int | None = None,
+    decoder_depth: int | None = None,
+) -> MaskedAutoencoder:
+    """Masked autoencoder around a registered encoder, with the decoder that the publication gave it.
+
+    Args:
+        model, arguments: registered encoder and keyword arguments of its builder.
+        video: how clips are normalised.
+        mask_ratio: share of places that are hidden.
+        standardise: predict pixels standardised per tubelet and colour, else raw ones.
+        decoder_dim, decoder_heads, decoder_depth: change the published decoder.
+    """
+    encoder = create_encoder(model, **arguments)
+    if not isinstance(encoder, TubeletEncoder) or model not in DECODERS:
+        raise UsageError(f"model {model!r} cannot be pretrained by masking; take one of {', '.join(sorted(DECODERS))}")
+    if not 0.0 < mask_ratio < 1.0:
+        raise UsageError(f"mask_ratio {mask_ratio} is not between 0 and 1; published runs take 0.9")
+    size = DECODERS[model]
+    decoder = DecoderSize(decoder_dim or size.dim, decoder_heads or size.heads, decoder_depth or size.depth)
+    target = PixelTarget(video.mean, video.std, standardise)
+    return MaskedAutoencoder(encoder, target, decoder, TubeMask(encoder.tubelet, mask_ratio))
+
+
+# kind → builder(model, arguments, video, **options)
+PRETEXTS: dict[str, Callable[..., Pretext]] = {"masked_autoencoder": masked_autoencoder}
+
+
+def create_pretext(
+    kind: str, model: str, arguments: Mapping[str, Any], video: VideoInput, options: Mapping[str, Any] | None = None
+) -> Pretext:
+    """Build a pretext by its kind; ``options`` are the keyword arguments of its builder in ``PRETEXTS``."""
+    if kind not in PRETEXTS:
+        near = difflib.get_close_matches(kind, PRETEXTS, n=1) or sorted(PRETEXTS)
+        raise UsageError(f"pretext {kind!r} is not known; did you mean {', '.join(near)}?")
+    try:
+        return PRETEXTS[kind](model, arguments, video, **(options or {}))
+    except TypeError as error:
+        raise UsageError(f"pretext {kind!r} cannot be built with {dict(options or {})}: {error}") from error
