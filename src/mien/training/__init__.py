@@ -1,1 +1,24 @@
-"""Recipes and the fit loop."""
+"""Recipes and the fit loop. Names are loaded when first used: reading a recipe needs no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "Recipe": "mien.training.schema",
+    "list_recipes": "mien.training.recipe",
+    "load_recipe": "mien.training.recipe",
+}
+
+__all__ = ["Recipe", "list_recipes", "load_recipe"]
+
+if TYPE_CHECKING:
+    from mien.training.recipe import list_recipes, load_recipe
+    from mien.training.schema import Recipe
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mien.training' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

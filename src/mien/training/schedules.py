@@ -1,0 +1,52 @@
+"""Values that follow a schedule, one per optimiser step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import UsageError
+from mien.training.schema import Recipe
+
+
+def cosine_schedule(base: float, final: float, steps: int, warmup: int = 0, start: float = 0.0) -> NDArray[np.float64]:
+    """Linear warm-up, then half a cosine, as in the published code of VideoMAE, MAE-DFER, SVFAP and DINO.
+
+    Warm-up runs from ``start`` to ``base`` with both ends included; then
+    ``final + (base - final) / 2 * (1 + cos(pi * i / n))`` for i = 0 ... n - 1. So ``base`` is taken twice (last step of
+    the warm-up, first of the cosine) and ``final`` is not quite reached.
+
+    Args:
+        base: value at the peak.
+        final: value that the cosine tends to.
+        steps: length of the whole schedule.
+        warmup: length of the warm-up, at most ``steps``.
+        start: value at step 0 of the warm-up.
+
+    Returns:
+        float64 ``(steps,)``.
+    """
+    if not 0 <= warmup <= steps:
+        raise UsageError(f"a warm-up of {warmup} steps does not fit into {steps} steps; shorten it")
+    decay = np.arange(steps - warmup) / max(steps - warmup, 1)
+    rising = np.linspace(start, base, warmup)
+    return np.concatenate([rising, final + 0.5 * (base - final) * (1 + np.cos(np.pi * decay))])
+
+
+def total_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Optimiser steps of the whole run."""
+    if recipe.schedule.steps is not None:
+        return recipe.schedule.steps
+    assert recipe.schedule.epochs is not None  # the schema holds that one of the two is there
+    return recipe.schedule.epochs * steps_per_epoch
+
+
+def learning_rates(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
+    """Learning rate of every optimiser step before layer-wise decay: float64 ``(total steps,)``."""
+    optimiser, schedule = recipe.optimiser, recipe.schedule
+    scale = recipe.data.batch / optimiser.base_batch if optimiser.base_batch else 1.0
+    warmup = schedule.warmup_steps
+    if warmup is None:
+        warmup = int((schedule.warmup_epochs or 0) * steps_per_epoch)
+    steps = total_steps(recipe, steps_per_epoch)
+    return cosine_schedule(optimiser.lr * scale, optimiser.min_lr * scale, steps, warmup)

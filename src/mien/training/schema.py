@@ -1,0 +1,223 @@
+"""What a recipe may say: one frozen class per section, with units and defaults. No torch is needed to read one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mien.models.specification import TaskConfig
+
+
+class Section(BaseModel):
+    """Part of a recipe: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ProtocolChoice(Section):
+    """Which rows train, validate and test.
+
+    ``by`` is how the manifest is divided: ``split`` reads the column ``split`` (train, validation, test); ``fold``
+    tests on fold ``fold`` of the column ``fold`` and trains on the others; ``subject`` divides the subjects into
+    ``folds`` groups with ``seed`` and tests on group ``fold``; ``all`` trains on every row (pretraining only).
+    Where the manifest names no validation rows, ``validation`` is the share of training subjects kept for it.
+    """
+
+    by: Literal["split", "fold", "subject", "all"] = "split"
+    fold: int | str | None = None
+    folds: int = Field(default=5, ge=2)
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> ProtocolChoice:
+        if self.by in ("fold", "subject") and self.fold is None:
+            raise ValueError(f"by={self.by!r} needs fold (which one is the test)")
+        if self.by in ("split", "all") and self.fold is not None:
+            raise ValueError(f"fold={self.fold!r} means nothing with by={self.by!r}; use by='fold' or by='subject'")
+        return self
+
+
+class Sampling(Section):
+    """How clips are cut; what is left out is as the registered model is fed by default.
+
+    ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
+    other. ``views`` is the number of evenly spaced windows that validation averages per clip.
+    """
+
+    frames: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(default=None, ge=1)
+    fps: float | None = Field(default=None, gt=0)
+    size: int | None = Field(default=None, ge=16)
+    views: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Sampling:
+        if self.stride is not None and self.fps is not None:
+            raise ValueError("give stride or fps, not both")
+        return self
+
+
+class Data(Section):
+    """What is trained on.
+
+    ``batch`` counts the clips of one optimiser step over all devices and accumulated parts together, so a recipe means
+    the same on one processor and on many nodes. ``workers`` are loader processes per device. The run stops when more
+    than the share ``max_unreadable`` of the clips seen so far could not be read. ``corpus`` is the name under which
+    the data enter the ledger of the weights (default: the folder of the manifest).
+    """
+
+    manifest: str
+    corpus: str = ""
+    protocol: ProtocolChoice = ProtocolChoice()
+    sampling: Sampling = Sampling()
+    batch: int = Field(ge=1)
+    workers: int = Field(default=2, ge=0)
+    max_unreadable: float = Field(default=0.02, ge=0.0, le=1.0)
+
+
+class Model(Section):
+    """A registered model, arguments for its builder, and where its weights start.
+
+    ``init`` is the folder of a pretraining run or bundle, or a hub id; None starts from the builder's random weights.
+    """
+
+    name: str
+    arguments: dict[str, Any] = {}
+    init: str | None = None
+
+
+class PretextChoice(Section):
+    """A self-supervised objective by name, and arguments for it."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Mixing(Section):
+    """Mixing of neighbouring clips in a batch with soft targets; ``mixup`` and ``cutmix`` are the Beta parameters.
+
+    Source: the published fine-tuning recipes; one coin of probability ``switch`` per batch picks cutmix.
+    """
+
+    mixup: float = Field(default=0.0, ge=0.0)
+    cutmix: float = Field(default=0.0, ge=0.0)
+    switch: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class Optimiser(Section):
+    """AdamW. ``lr`` and ``min_lr`` are multiplied by batch / ``base_batch`` where that is given, as published.
+
+    ``layer_decay`` multiplies the learning rate of each layer below the head; ``clip`` bounds the norm of the
+    gradient; ``accumulate`` splits each batch into that many parts, for devices that cannot hold it at once.
+    ``ema`` keeps an exponential average of the weights with that decay, which is then validated and shipped.
+    """
+
+    lr: float = Field(gt=0)
+    min_lr: float = Field(default=0.0, ge=0)
+    base_batch: int | None = Field(default=None, ge=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    clip: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Optimiser:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas} must lie in [0, 1)")
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr={self.min_lr} is above lr={self.lr}")
+        return self
+
+
+class Schedule(Section):
+    """Length of training and of the linear warm-up, each in epochs or in optimiser steps; then cosine to ``min_lr``."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    warmup_epochs: float | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Schedule:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        if self.warmup_epochs is not None and self.warmup_steps is not None:
+            raise ValueError("give warmup_epochs or warmup_steps, not both")
+        return self
+
+
+class Hardware(Section):
+    """Where it runs: ``devices`` processes on each of ``nodes`` machines."""
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+
+
+class Intervals(Section):
+    """How often things happen: logging in steps, validation in epochs, checkpoints in steps and/or seconds."""
+
+    log_steps: int = Field(default=10, ge=1)
+    validate_epochs: int = Field(default=1, ge=1)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    checkpoint_seconds: float | None = Field(default=300.0, gt=0)
+
+
+class Recipe(Section):
+    """One experiment: data, model, exactly one of pretext and task, optimiser, schedule and hardware.
+
+    ``precision``: ``fp32``; ``bf16`` computes matrix products in bfloat16 by autocast; ``auto`` is bf16 where the
+    processor does it natively, else fp32. ``weights`` says which weights become the bundle: the best on validation
+    by the task's first metric (where there are validation clips), or the last.
+    """
+
+    name: str
+    seed: int = Field(default=0, ge=0)
+    data: Data
+    augmentation: dict[str, Any] = {}
+    mixing: Mixing = Mixing()
+    model: Model
+    pretext: PretextChoice | None = None
+    task: TaskConfig | None = None
+    optimiser: Optimiser
+    schedule: Schedule
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    hardware: Hardware = Hardware()
+    intervals: Intervals = Intervals()
+    weights: Literal["best", "last"] = "best"
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if (self.pretext is None) == (self.task is None):
+            raise ValueError("give exactly one of pretext and task")
+        if self.pretext is not None:
+            if self.optimiser.layer_decay is not None:
+                raise ValueError("optimiser.layer_decay belongs to fine-tuning; a pretext trains all layers alike")
+            if self.optimiser.ema is not None:
+                raise ValueError("optimiser.ema belongs to fine-tuning; a pretext keeps its own teacher")
+            if self.mixing != Mixing():
+                raise ValueError("mixing belongs to fine-tuning; a pretext has no targets to mix")
+        elif self.data.protocol.by == "all":
+            raise ValueError("data.protocol.by='all' leaves nothing to judge a task on; use split, fold or subject")
+        parts = self.hardware.devices * self.hardware.nodes * self.optimiser.accumulate
+        if self.data.batch % parts:
+            raise ValueError(
+                f"data.batch={self.data.batch} cannot be divided over {self.hardware.nodes} node(s) x "
+                f"{self.hardware.devices} device(s) x {self.optimiser.accumulate} accumulated part(s); "
+                f"use a multiple of {parts}"
+            )
+        return self
+
+    @property
+    def stage(self) -> Literal["pretraining", "fine-tuning"]:
+        return "fine-tuning" if self.pretext is None else "pretraining"
+
+    @property
+    def part(self) -> int:
+        """Clips that one device holds at once."""
+        return self.data.batch // (self.hardware.devices * self.hardware.nodes * self.optimiser.accumulate)
