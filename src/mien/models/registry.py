@@ -16,7 +16,12 @@ Builder = Callable[..., Encoder]
 B = TypeVar("B", bound=Builder)
 
 # Modules that register encoders; imported on first use so that `import mien` stays light.
-ARCHITECTURES: tuple[str, ...] = ("mien.models.videomae", "mien.models.vaerr")
+ARCHITECTURES: tuple[str, ...] = (
+    "mien.models.avfusion",
+    "mien.models.efficientface",
+    "mien.models.vaerr",
+    "mien.models.videomae",
+)
 
 _builders: dict[str, Builder] = {}
 _inputs: dict[str, Inputs] = {}
