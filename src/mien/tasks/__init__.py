@@ -1,1 +1,45 @@
 """What is predicted and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mien.errors import UsageError
+from mien.models.contract import Encoder, Recogniser
+from mien.models.registry import create_encoder
+from mien.models.specification import TaskConfig
+from mien.tasks.classification import Classification
+from mien.tasks.contract import Task
+from mien.tasks.dimensions import Dimensions
+
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (Classification, Dimensions)}
+
+__all__ = ["TASKS", "Classification", "Dimensions", "Task", "create_model", "create_task"]
+
+
+def create_task(config: TaskConfig) -> Task:
+    """The working task for its data.
+
+    Raises:
+        UsageError: the kind or an option is unknown, or outputs repeat a name.
+    """
+    if config.kind not in TASKS:
+        raise UsageError(f"task {config.kind!r} is not known; there are {', '.join(sorted(TASKS))}")
+    repeated = sorted({name for name in config.outputs if config.outputs.count(name) > 1})
+    if repeated:
+        raise UsageError(f"outputs name {', '.join(repeated)} more than once; every output needs its own name")
+    return TASKS[config.kind](config)
+
+
+def create_model(name: str, task: Task | TaskConfig | None = None, **arguments: Any) -> Recogniser | Encoder:
+    """Build a registered model with freshly initialised weights.
+
+    Args:
+        name: registered name (``mien.list_models``).
+        task: what it predicts; None gives the bare encoder.
+        arguments: for the encoder's builder (frames, size, drop_path, ...).
+    """
+    encoder = create_encoder(name, **arguments)
+    if task is None:
+        return encoder
+    return (create_task(task) if isinstance(task, TaskConfig) else task).make_model(encoder)

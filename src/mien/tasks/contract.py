@@ -22,12 +22,17 @@ class Task:
     Attributes:
         config: the data that defines this task.
         kind: name under which recipes ask for it.
+        classes: class names in index order where the truth is one of them; None where the truth is numbers.
     """
 
     kind: ClassVar[str]
 
     def __init__(self, config: TaskConfig) -> None:
         self.config = config
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return None
 
     def target_columns(self) -> tuple[str, ...]:
         """Manifest columns that hold the truth (for per-frame tasks: the label file's columns)."""
