@@ -1,1 +1,24 @@
 """Video and sound, in and out. Time is seconds from the first picture; frames are addressed by presentation time."""
+
+from mien.media.clip import Clip
+from mien.media.limits import LIMITS, Limits
+from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
+from mien.media.sound import Sound, read_sound, sound_chunks
+from mien.media.video import Frame, VideoReader
+from mien.media.writer import VideoWriter
+
+__all__ = [
+    "LIMITS",
+    "Clip",
+    "Frame",
+    "Limits",
+    "MediaInfo",
+    "PictureInfo",
+    "Sound",
+    "SoundInfo",
+    "VideoReader",
+    "VideoWriter",
+    "probe",
+    "read_sound",
+    "sound_chunks",
+]

@@ -1,0 +1,72 @@
+"""Opening recordings: regular files only, known containers only, no other file or address reached through them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import av
+
+from mien.errors import MienError
+from mien.media.limits import LIMITS, Limits
+
+# Self-contained formats. Playlists and scripts (m3u8, sdp, concat, mpd, image sequences ...) would open what they name.
+CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mxf,nut,ivf,obu,dv,rm,gif,yuv4mpegpipe,"
+    "wav,w64,flac,mp3,aac,ac3,eac3,aiff,au,caf,amr"
+)
+
+
+def check_file(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Path:
+    """Return ``path`` where it is a regular, readable, non-empty file within ``limits.bytes``; else raise MienError."""
+    name = os.fspath(path)
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        rule = "mien reads files only; save it as a file first" if "://" in name else "check the path"
+        raise MienError(f"{name}: no such file; {rule}") from None
+    except (OSError, ValueError) as error:
+        raise MienError(f"{name}: cannot be read ({_reason(error)})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise MienError(f"{name}: is a folder; give one recording")
+    if not stat.S_ISREG(status.st_mode):
+        raise MienError(f"{name}: is not a regular file (a device or pipe); save the recording as a file first")
+    if not os.access(name, os.R_OK):
+        raise MienError(f"{name}: cannot be read (permission denied)")
+    if status.st_size == 0:
+        raise MienError(f"{name}: is empty (0 bytes)")
+    limits.check(name, "bytes", status.st_size, "bytes")
+    return Path(name)
+
+
+def open_recording(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Any:
+    """Open a recording for reading; the caller closes the container.
+
+    Returns:
+        An ``av.container.InputContainer`` with at least one stream of pictures or sound.
+
+    Raises:
+        MienError: missing, empty, not a regular file, too large, or in no known format.
+    """
+    name = str(check_file(path, limits))
+    try:
+        # "file:" keeps a name such as "concat:a|b" from being read as a protocol.
+        container = av.open(
+            f"file:{os.path.abspath(name)}",
+            container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
+            metadata_errors="replace",
+            timeout=limits.seconds,
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise MienError(f"{name}: is no video or sound in a format that can be read ({_reason(error)})") from None
+    if not container.streams.video and not container.streams.audio:
+        container.close()
+        raise MienError(f"{name}: has neither picture nor sound")
+    return container
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).splitlines()[0] if text else type(error).__name__
