@@ -1,1 +1,31 @@
-"""Find faces, follow them through a recording, cut them out."""
+"""Find faces, follow them through a recording, cut them out.
+
+The public names are loaded when first used: the room's data types and crop recipe need no torch, MTCNN does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "MTCNN": "mien.faces.mtcnn",
+    "CropRecipe": "mien.faces.recipe",
+    "Detection": "mien.faces.types",
+    "Detector": "mien.faces.types",
+    "TrackedFace": "mien.faces.types",
+    "TrackedFrame": "mien.faces.types",
+}
+
+__all__ = ["MTCNN", "CropRecipe", "Detection", "Detector", "TrackedFace", "TrackedFrame"]
+
+if TYPE_CHECKING:
+    from mien.faces.mtcnn import MTCNN
+    from mien.faces.recipe import CropRecipe
+    from mien.faces.types import Detection, Detector, TrackedFace, TrackedFrame
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mien.faces' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,0 +1,242 @@
+"""MTCNN: faces from about 20 px on, with five landmarks, by a cascade of three small networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mien.errors import UsageError
+from mien.faces.boxes import shifted, squared, suppress
+from mien.faces.integral import IntegralImages
+from mien.faces.networks import Cascade, OutputNet, ProposalNet, RefineNet
+from mien.faces.types import Detection, Floats, Image
+
+SMALLEST = 20  # px: the networks need a face about this high in the picture that they look at
+PROPOSALS = 1000  # best windows kept per picture and level; bounds the work on pictures that are all texture
+
+
+class MTCNN:
+    """Multi-task cascaded networks (Zhang et al. 2016, arXiv 1604.02878) with published weights that ship with mien.
+
+    P-Net proposes windows over a pyramid, R-Net and O-Net sieve and refine them. Pictures are first reduced by a whole
+    number as far as ``min_face`` allows, so the cost follows the number of pixels per face, not of the camera.
+
+    Args:
+        min_face: height in pixels (of the given pictures) of the smallest face to be found. None: 40, or 1/48 of the
+            longer side where that is more, so that pictures above 1920 px take no longer.
+        thresholds: probability that a window must reach at P-Net, R-Net and O-Net, each 0..1.
+        factor: ratio of one pyramid level to the next, 0.5..0.9.
+        device: where the networks run, as torch names it.
+
+    Raises:
+        UsageError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        min_face: int | None = None,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
+        factor: float = 0.709,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if min_face is not None and min_face < SMALLEST:
+            raise UsageError(f"min_face={min_face}: MTCNN finds faces from {SMALLEST} px; enlarge the picture instead")
+        if not all(0 < threshold < 1 for threshold in thresholds):
+            raise UsageError(f"thresholds={thresholds}: each must lie between 0 and 1")
+        if not 0.5 <= factor <= 0.9:
+            raise UsageError(f"factor={factor}: a pyramid needs 0.5 to 0.9 (published: 0.709)")
+        self.min_face = min_face
+        self.thresholds = thresholds
+        self.factor = factor
+        self.device = torch.device(device)
+        self._nets = _published().to(self.device)
+
+    def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
+        """All faces of uint8 ``(N, H, W, 3)`` RGB pictures, best first, one list per picture."""
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise UsageError(f"pictures are {images.dtype} {images.shape}; give uint8 (N, H, W, 3)")
+        if 0 in images.shape:
+            return [[] for _ in images]
+        min_face = self.min_face or max(40, max(images.shape[1:3]) // 48)
+        ratio = self._reduction(images.shape[1:3], min_face)
+        with torch.inference_mode(), one_thread():
+            views = IntegralImages(self._tensor(reduced(images, ratio)))
+            picture, boxes = self._propose(views, min_face / ratio)
+            picture, boxes = self._sieve(views, picture, boxes)
+            picture, found = self._finish(views, picture, boxes)
+        scaled = [_enlarged(detection, ratio) for detection in found]
+        return [[face for face, place in zip(scaled, picture, strict=True) if place == n] for n in range(len(images))]
+
+    def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
+        """Look for a face at each of ``boxes`` ``(K, 4)`` in one picture with O-Net alone; None where there is none."""
+        squares = squared(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
+        found: list[Detection | None] = [None] * len(squares)
+        seen = [k for k, box in enumerate(squares) if _touches(box, image)]
+        if seen:
+            with torch.inference_mode(), one_thread():
+                score, offset, shares = self._run(self._nets.output, [self._window(image, squares[k]) for k in seen])
+            boxes, points = _placed(squares[seen], offset, shares)
+            for k, face in zip(seen, zip(boxes, score, points, strict=True), strict=True):
+                found[k] = Detection(face[0], float(face[1]), face[2]) if face[1] > self.thresholds[2] else None
+        return found
+
+    def _window(self, image: Image, box: Floats) -> Tensor:
+        """What O-Net sees of one square box: ``(1, 3, 48, 48)``. Touches only the pixels under the box."""
+        height, width = image.shape[:2]
+        left, top, right, bottom = np.floor(box).astype(int)
+        x, y = max(left, 0), max(top, 0)
+        part = image[y : min(bottom, height), x : min(right, width)]
+        ratio = max(1, (right - left) // (3 * OutputNet.window))
+        views = IntegralImages(self._tensor(reduced(part[None], ratio)))
+        return views.windows(np.zeros(1), ((box - (x, y, x, y)) / ratio)[None], OutputNet.window)
+
+    def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(images).to(self.device)
+
+    def _reduction(self, shape: tuple[int, ...], min_face: int) -> int:
+        """Whole number by which pictures may shrink: faces stay visible and the longer side at least 640 px."""
+        return max(1, min(min_face // SMALLEST, max(shape) // 640))
+
+    def _propose(self, views: IntegralImages, min_face: float) -> tuple[Floats, Floats]:
+        """P-Net over the pyramid: pictures ``(K,)`` and square boxes ``(K, 4)``.
+
+        The published code rounds windows in its own way (one pixel of the level more on the left and top, sides one
+        short); R-Net was trained on what that gives, so it is kept: box and landmarks then equal its to 1e-4 px.
+        """
+        pictures: list[Floats] = [np.zeros(0)]
+        boxes: list[Floats] = [np.zeros((0, 4))]
+        scores: list[Floats] = [np.zeros(0)]
+        offsets: list[Floats] = [np.zeros((0, 4))]
+        for scale in self._scales(views, min_face):
+            height, width = int(views.height * scale + 1), int(views.width * scale + 1)
+            probability, offset = self._nets.proposal(views.level(height, width))
+            for n in range(views.count):
+                place, score, offset_ = _candidates(probability[n], offset[n], self.thresholds[0])
+                box = np.concatenate([(place + 1) // scale - 1, (place + ProposalNet.window) // scale], axis=1)
+                kept = suppress(box, score, 0.5)
+                pictures.append(np.full(len(kept), n))
+                boxes.append(box[kept])
+                scores.append(score[kept])
+                offsets.append(offset_[kept])
+        picture, score = np.concatenate(pictures), np.concatenate(scores)
+        box, offset_ = np.concatenate(boxes), np.concatenate(offsets)
+        kept = _suppress_each(picture, box, score, 0.7)
+        sides = np.tile(box[kept, 2:] - box[kept, :2] - 1, 2)
+        return picture[kept], squared(box[kept] + offset_[kept] * sides)
+
+    def _scales(self, views: IntegralImages, min_face: float) -> Iterator[float]:
+        scale = ProposalNet.window / min_face
+        while min(views.height, views.width) * scale >= ProposalNet.window:
+            yield scale
+            scale *= self.factor
+
+    def _sieve(self, views: IntegralImages, picture: Floats, boxes: Floats) -> tuple[Floats, Floats]:
+        """R-Net: the pictures and square boxes that pass."""
+        score, offset = self._run(self._nets.refine, _batches(views, picture, boxes, RefineNet.window))
+        passed = score > self.thresholds[1]
+        picture, boxes, score, offset = picture[passed], boxes[passed], score[passed], offset[passed]
+        kept = _suppress_each(picture, boxes, score, 0.7)
+        return picture[kept], squared(shifted(boxes[kept], offset[kept]))
+
+    def _finish(self, views: IntegralImages, picture: Floats, boxes: Floats) -> tuple[Floats, list[Detection]]:
+        """O-Net: the pictures and faces that pass, best first within each picture."""
+        score, offset, shares = self._run(self._nets.output, _batches(views, picture, boxes, OutputNet.window))
+        boxes, points = _placed(boxes, offset, shares)
+        passed = np.flatnonzero(score > self.thresholds[2])
+        kept = passed[_suppress_each(picture[passed], boxes[passed], score[passed], 0.7, over="smaller")]
+        return picture[kept], [Detection(boxes[i], float(score[i]), points[i]) for i in kept]
+
+    def _run(self, net: torch.nn.Module, batches: Iterable[Tensor]) -> tuple[Floats, ...]:
+        """Outputs of a network over batches of windows, in float64."""
+        parts = [net(batch) for batch in batches]
+        return tuple(torch.cat(part).cpu().numpy().astype(np.float64) for part in zip(*parts, strict=True))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: on nets this small, two threads gain little and on a busy machine lose tenfold."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def _weights() -> dict[str, Tensor]:
+    with as_file(files("mien.faces") / "weights" / "mtcnn.safetensors") as path:
+        return load_file(path)
+
+
+def _published() -> Cascade:
+    nets = Cascade()
+    nets.load_state_dict(_weights())
+    return nets.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def reduced(images: NDArray[np.uint8], ratio: int) -> NDArray[np.uint8]:
+    """Pictures ``(N, H, W, 3)`` shrunk by a whole number, each pixel the mean of a block."""
+    if ratio == 1:
+        return images.copy()
+    return np.stack([np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).reduce(ratio)) for image in images])
+
+
+def _batches(views: IntegralImages, picture: Floats, boxes: Floats, side: int, size: int = 256) -> Iterator[Tensor]:
+    """Windows of the boxes, ``size`` at a time to bound the memory; one empty batch where there is none."""
+    for i in range(0, max(len(boxes), 1), size):
+        yield views.windows(picture[i : i + size], boxes[i : i + size], side)
+
+
+def _candidates(probability: Tensor, offsets: Tensor, threshold: float) -> tuple[Floats, Floats, Floats]:
+    """Windows of one level that pass: left-top corners ``(K, 2)`` there, scores ``(K,)``, offsets ``(K, 4)``."""
+    place = (probability > threshold).nonzero()
+    score = probability[place[:, 0], place[:, 1]]
+    if len(score) > PROPOSALS:
+        score, best = score.topk(PROPOSALS)
+        place = place[best]
+    offset = offsets[:, place[:, 0], place[:, 1]].T
+    corner = place.flip(1) * ProposalNet.stride
+    return corner.cpu().numpy().astype(float), score.cpu().numpy().astype(float), offset.cpu().numpy().astype(float)
+
+
+def _placed(boxes: Floats, offset: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """O-Net's answers in pixels: boxes ``(K, 4)`` and landmarks ``(K, 5, 2)``."""
+    points = boxes[:, None, :2] + shares * (boxes[:, 2:] - boxes[:, :2])[:, None]
+    return shifted(boxes, offset), points
+
+
+def _suppress_each(
+    picture: Floats, boxes: Floats, scores: Floats, limit: float, over: Literal["union", "smaller"] = "union"
+) -> NDArray[np.int64]:
+    """Non-maximum suppression within every picture; kept indices, picture by picture, best score first."""
+    kept = [np.zeros(0, dtype=np.int64)]
+    for n in np.unique(picture):
+        own = np.flatnonzero(picture == n)
+        kept.append(own[suppress(boxes[own], scores[own], limit, over)])
+    return np.concatenate(kept)
+
+
+def _enlarged(face: Detection, ratio: int) -> Detection:
+    points = None if face.landmarks is None else face.landmarks * ratio
+    return Detection(face.box * ratio, face.score, points)
+
+
+def _touches(box: Floats, image: Image) -> bool:
+    """Whether any of the picture lies under a box at least 4 px wide."""
+    height, width = image.shape[:2]
+    inside = min(box[2], width) - max(box[0], 0) >= 1 and min(box[3], height) - max(box[1], 0) >= 1
+    return bool(inside and box[2] - box[0] >= 4)
