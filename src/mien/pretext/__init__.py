@@ -26,6 +26,11 @@ DECODERS: dict[str, DecoderSize] = {
     "videomae_huge": DecoderSize(dim=640, heads=8, depth=12),
 }
 
+# What an encoder's arguments say about its blocks holds for the decoder's too, as in the published constructors.
+BLOCK_OPTIONS = (
+    "mlp_ratio", "qv_bias", "qk_scale", "norm_eps", "layer_scale", "drop_path", "dropout", "attention_dropout"
+)  # fmt: skip
+
 
 def masked_autoencoder(
     model: str,
@@ -55,7 +60,8 @@ def masked_autoencoder(
     size = DECODERS[model]
     decoder = DecoderSize(decoder_dim or size.dim, decoder_heads or size.heads, decoder_depth or size.depth)
     target = PixelTarget(video.mean, video.std, standardise)
-    return MaskedAutoencoder(encoder, target, decoder, TubeMask(encoder.tubelet, mask_ratio))
+    block = {name: arguments[name] for name in BLOCK_OPTIONS if name in arguments}
+    return MaskedAutoencoder(encoder, target, decoder, TubeMask(encoder.tubelet, mask_ratio), **block)
 
 
 # kind → builder(model, arguments, video, **options)

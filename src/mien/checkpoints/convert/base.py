@@ -1,0 +1,92 @@
+"""What every converter answers: a published model's arguments and weights in our terms, and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+import mien.checkpoints.convert as package
+from mien.checkpoints.convert.renaming import Renaming
+from mien.errors import UsageError
+
+Form = Literal["finetuned", "pretraining"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A published model in our terms.
+
+    Attributes:
+        form: ``finetuned`` (an encoder with a head) or ``pretraining`` (an encoder inside its pretext).
+        model: registered name.
+        arguments: keyword arguments of its builder.
+        outputs: width of the head; 0 where there is none.
+        pretext: options of the pretext; empty for ``finetuned``.
+        head: options of the head that the published arguments name.
+    """
+
+    form: Form
+    model: str
+    arguments: dict[str, Any]
+    outputs: int = 0
+    pretext: dict[str, Any] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
+
+
+class Converter(ABC):
+    """Published names and arguments of one system ↔ ours. Strict both ways: every tensor has its place or it fails.
+
+    Our side of ``finetuned`` is the state of a ``Recogniser`` (``encoder.*``, ``head.*``); of ``pretraining`` that of
+    the pretext (``encoder.*``, ...).
+
+    Attributes:
+        system: name of the system; the module's name too.
+        licence: terms of the published weights.
+        paper: where the system was published.
+    """
+
+    system: ClassVar[str]
+    licence: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+
+    @abstractmethod
+    def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
+        """Plan from the keyword arguments of the published constructor; ``UsageError`` for one it does not have."""
+
+    @abstractmethod
+    def plan_state(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> Plan:
+        """Plan from published weights; ``options`` are those of the training run, for what tensors do not tell.
+
+        Raises ``MienError`` where the weights are not of this system.
+        """
+
+    @abstractmethod
+    def renaming(self, plan: Plan) -> Renaming:
+        """The table of names for a plan."""
+
+    def to_mien(self, state: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
+        """Published weights under our names."""
+        return self.renaming(plan).state_to_mien(state, self.system)
+
+    def to_published(self, state: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
+        """Our weights under published names."""
+        return self.renaming(plan).state_to_published(state, self.system)
+
+
+def systems() -> list[str]:
+    """Names of systems with a converter: one module each that holds ``CONVERTER``."""
+    return sorted(m.name for m in iter_modules(package.__path__) if m.name not in {"base", "renaming"})
+
+
+def get_converter(system: str) -> Converter:
+    """The converter of a system; ``UsageError`` lists those that there are."""
+    if system not in systems():
+        raise UsageError(f"system {system!r} has no converter; choose from {', '.join(systems())}")
+    converter: Converter = import_module(f"mien.checkpoints.convert.{system}").CONVERTER
+    return converter

@@ -1,0 +1,192 @@
+"""How VideoMAE's cases are run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.parity.collect import Case
+from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
+from tests.parity.detweights import input_for, state_for
+from torch import Tensor, nn
+
+from mien.checkpoints.convert.base import Plan, get_converter
+from mien.checkpoints.strict import load_strictly
+from mien.models import Features, ModelInputs, Recogniser, create_encoder
+from mien.models.specification import VideoInput
+from mien.pretext import create_pretext
+from mien.pretext.masked_autoencoder import MaskedAutoencoder
+from mien.pretext.masking import split_mask, tube_mask
+from mien.pretext.targets import PixelTarget
+
+CONVERTER = get_converter("videomae")
+
+
+class LinearHead(nn.Module):
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, outputs)
+
+    def forward(self, features: Features, inputs: ModelInputs) -> Tensor:
+        return self.linear(features.pooled)
+
+
+def run(case: Case) -> None:
+    if case.name == "registry":
+        return registry(case.data)
+    if case.name.startswith("layer_decay"):
+        return layer_decay(case.data)
+    kinds = {"finetune": finetuned, "pretrain": pretraining}
+    if case.data.get("kind") not in kinds:
+        pytest.fail(f"no way to run {case}")
+    return kinds[case.data["kind"]](case.data)
+
+
+def build(plan: Plan) -> nn.Module:
+    if plan.form == "pretraining":
+        return create_pretext("masked_autoencoder", plan.model, plan.arguments, VideoInput(stride=4), plan.pretext)
+    encoder = create_encoder(plan.model, **plan.arguments)
+    return Recogniser(encoder, LinearHead(encoder.feature_dim, plan.outputs))
+
+
+def filled(data: dict[str, Any]) -> nn.Module:
+    """The case's model through the converter; checks names, shapes, count and the way back."""
+    plan = CONVERTER.plan_arguments(data["kwargs"])
+    model = build(plan)
+    published = state_for(data["state"])
+    load_strictly(model, CONVERTER.to_mien(published, plan), "the case")
+    assert sum(p.numel() for p in model.parameters()) == data["n_params"]
+    back = CONVERTER.to_published(model.state_dict(), plan)
+    assert back.keys() == published.keys()
+    assert all(torch.equal(back[name], value) for name, value in published.items())
+    return model.eval()
+
+
+def watch(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """What each module returns, once the model has run."""
+    seen: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: seen.__setitem__(name, output))
+    return seen
+
+
+def compare_all(expected: dict[str, Any], seen: dict[str, Tensor], tolerance: float) -> None:
+    for name, summary in expected.items():
+        if name not in seen:
+            pytest.fail(f"no way to see {name!r}")
+        assert_summary(seen[name], summary, tolerance, name)
+
+
+def finetuned(data: dict[str, Any]) -> None:
+    model = filled(data)
+    encoder = model.encoder
+    blocks = {f"output of block {i} (B,N,C)": block for i, block in enumerate(encoder.blocks)}
+    seen = watch({"patch tokens before position encoding (B,N,C)": encoder.embedding, **blocks})
+    video = input_for(data["input_case"], data["input_shape"])
+    with torch.inference_mode():
+        output = model({"video": video})
+        features = encoder.forward_features({"video": video})
+    seen["pooled feature after final norm, before head"] = features.pooled
+    compare_all(data["intermediates"], seen, FORWARD)
+    assert_summary(output, data["output"], FORWARD, "output")
+    if "position_encoding" in data:
+        assert_summary(encoder.positions.table, data["position_encoding"], FORWARD, "positions")
+
+
+def masks(data: dict[str, Any], clips: int) -> dict[str, Tensor]:
+    """Masks by the stated draws, checked against the stated places."""
+    rule = data["mask"]
+    if rule["kind"] != "tube":
+        pytest.fail(f"no way to draw a {rule['kind']!r} mask")
+    rng = np.random.RandomState(0)
+    drawn = [tube_mask(rng, tuple(rule["window"]), rule["ratio"]) for _ in range(clips)]
+    for mask, places in zip(drawn, rule["visible_positions_per_frame"], strict=True):
+        assert all(np.flatnonzero(~frame).tolist() == places for frame in mask.reshape(rule["window"][0], -1))
+    assert drawn[0].sum() == rule["masked_total"]
+    split = [split_mask(mask) for mask in drawn]
+    return {name: torch.stack([s[name] for s in split]) for name in ("visible", "masked")}
+
+
+def pretraining(data: dict[str, Any]) -> None:
+    model = filled(data)
+    assert isinstance(model, MaskedAutoencoder)
+    video = input_for(data["input_case"], data["input_shape"])
+    batch = {"video": video, **masks(data, len(video))}
+    blocks = {f"encoder block {i} output": block for i, block in enumerate(model.encoder.blocks)}
+    seen = watch(
+        {
+            **blocks,
+            "encoder output, visible tokens (B,Nvis,C)": model.encoder.norm,
+            "after projection to decoder width (B,Nvis,Cd)": model.bridge,
+        }
+    )
+    model.decoder.blocks[0].register_forward_pre_hook(
+        lambda _module, inputs: seen.__setitem__(
+            "decoder input: visible then mask tokens, positions added (B,N,Cd)", inputs[0]
+        )
+    )
+    losses = {}
+    for name, summary in data["targets"].items():
+        model.target = target(name)
+        assert_summary(model.target(video, batch["masked"], model.encoder.tubelet), summary, FORWARD, name)
+        losses[f"mse | {name}"], _ = model.loss(batch)
+    assert losses.keys() == data["losses"].keys()
+    close([losses[n].item() for n in data["losses"]], list(data["losses"].values()), FORWARD, 0.0, "losses")
+    compare_all(data["intermediates"], seen, FORWARD)
+    with torch.inference_mode():
+        assert_summary(model(batch), data["output"], FORWARD, "output")
+    if "training" in data:
+        training(model, losses["mse | normalised pixels"], data["training"])
+
+
+def target(name: str) -> PixelTarget:
+    standardised = {"normalised pixels": True, "raw pixels": False}
+    if name not in standardised:
+        pytest.fail(f"no way to make the target {name!r}")
+    published = VideoInput(stride=4)
+    return PixelTarget(published.mean, published.std, standardised[name])
+
+
+def training(model: MaskedAutoencoder, loss: Tensor, expected: dict[str, Any]) -> None:
+    close(loss.item(), expected["loss"], FORWARD, 0.0, "loss")
+    loss.backward()
+    norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    close(norm.item(), expected["grad_norm"], BACKWARD, 0.0, "gradient norm")
+    plan = Plan("pretraining", "", {})
+    gradients = CONVERTER.to_published({name: p.grad for name, p in model.named_parameters()}, plan)
+    for name, summary in expected["grads"].items():
+        assert_summary(gradients[name], summary, BACKWARD, f"gradient of {name}")
+
+
+def layer_decay(data: dict[str, Any]) -> None:
+    depth = len(data["values"]) - 2
+    blocks = {name.split(".")[1] for name in data["parameters"] if name.startswith("blocks.")}
+    assert len(blocks) == depth
+    encoder = create_encoder("videomae_test", depth=depth)
+    plan = Plan("finetuned", "", {"pooling": "mean" if "fc_norm.weight" in data["parameters"] else "first"})
+    model = Recogniser(encoder, LinearHead(encoder.feature_dim, 2))
+    names = CONVERTER.to_mien(dict.fromkeys(data["parameters"], torch.zeros(1)), plan)
+    own = dict(model.named_parameters())
+    assert names.keys() == own.keys()
+    rate = data["values"][-2]
+    for published, (layer, scale, decay) in data["parameters"].items():
+        name = CONVERTER.renaming(plan).to_mien(published)
+        assert model.layer_of(name) == layer, published
+        close(rate ** (depth + 1 - layer), scale, 1e-6, 0.0, published)
+        kept = own[name].ndim == 1 or name in model.no_weight_decay()
+        assert (decay == 0.0) == kept, published
+
+
+def registry(data: dict[str, Any]) -> None:
+    for name, entry in data.items():
+        plan = CONVERTER.plan_arguments({"registered_name": name, **entry["kwargs"]})
+        with torch.device("meta"):
+            model = build(plan)
+        state = CONVERTER.to_published(model.state_dict(), plan)
+        assert sum(p.numel() for p in model.parameters()) == entry["n_params"], name
+        assert len(state) == entry["tensors"], name
+        assert model.encoder.depth == entry["encoder_depth"], name
+        for key, shape in entry["first_keys"].items():
+            assert list(state[key].shape) == shape, f"{name}: {key}"
