@@ -26,8 +26,6 @@ CLASS_METRICS = ["uar", "war", "macro_f1", "weighted_f1", "top_2"]
 
 
 @pytest.mark.parametrize("name", [*CLASS_METRICS, "ccc", "pearson", "rmse", "mae", "r2"])
-    "name", ["uar", "war", "macro_f1", "weighted_f1", "top_2", "ccc", "pearson", "rmse", "mae", "r2"]
-)
 def test_sums_of_drawn_subjects_equal_the_metric_of_their_clips(name: str) -> None:
     """A replicate is the metric of the concatenated clips of the drawn subjects, repeats included."""
     rng = np.random.default_rng(0)
