@@ -33,8 +33,7 @@ class TubeletEncoder(Encoder):
         pooling: ``mean`` over tokens, then norm; ``first``: norm, then the first token (a published variation).
     """
 
-    # parameters that hand-over from pretraining to fine-tuning starts anew
-    fresh: tuple[str, ...] = ("norm.",)
+    fresh = ("norm.",)
 
     def __init__(
         self,
