@@ -19,6 +19,8 @@ B = TypeVar("B", bound=Builder)
 ARCHITECTURES: tuple[str, ...] = (
     "mien.models.avfusion",
     "mien.models.efficientface",
+    "mien.models.maedfer",
+    "mien.models.svfap",
     "mien.models.vaerr",
     "mien.models.videomae",
 )
