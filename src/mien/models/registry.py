@@ -20,6 +20,7 @@ ARCHITECTURES: tuple[str, ...] = (
     "mien.models.avfusion",
     "mien.models.efficientface",
     "mien.models.maedfer",
+    "mien.models.motion",
     "mien.models.svfap",
     "mien.models.vaerr",
     "mien.models.videomae",
