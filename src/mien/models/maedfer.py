@@ -12,11 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import MienError
-from mien.faces.recipe import CropRecipe
 from mien.models.contract import Features
 from mien.models.registry import register_model
-from mien.models.specification import Inputs, VideoInput
-from mien.models.tubelet import Pooling, TubeletEncoder
+from mien.models.tubelet import Pooling, TubeletEncoder, face_clips
 from mien.nn import Size3, drop_path_rates, grid_of
 from mien.nn.readout import mean_over_space, slices_to_frames
 from mien.nn.region import RegionBlock, from_regions, regions_of, to_regions
@@ -161,24 +159,20 @@ class MAEDFER(TubeletEncoder):
         return super().no_weight_decay() | {"region_tokens"}
 
 
-def _inputs(frames: int, stride: int, size: int) -> Inputs:
-    return Inputs(video=VideoInput(frames=frames, stride=stride, size=size, crop=CropRecipe(size=size)))
-
-
-@register_model(_inputs(frames=8, stride=2, size=64))
+@register_model(face_clips(frames=8, stride=2, size=64))
 def maedfer_test(**arguments: Any) -> MAEDFER:
     """Tiny: width 48, 2 blocks, regions of 2x2x4 tokens, 8 frames of 64 px. For tests; no published weights."""
     tiny: dict[str, Any] = {"frames": 8, "size": 64, "dim": 48, "depth": 2, "heads": 4, "region": (2, 2, 4)}
     return MAEDFER(**tiny | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=160))
+@register_model(face_clips(frames=16, stride=4, size=160))
 def maedfer_small(**arguments: Any) -> MAEDFER:
     """Width 384, 8 blocks, 6 heads: for machines that the base model is too large for. No published weights."""
     return MAEDFER(**{"dim": 384, "depth": 8, "heads": 6} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=160))
+@register_model(face_clips(frames=16, stride=4, size=160))
 def maedfer_base(**arguments: Any) -> MAEDFER:
     """MAE-DFER: width 512, 16 blocks, regions of 2x5x10; 84.9 M parameters with 7 classes, 49.7 GMAC at 16x160x160.
 

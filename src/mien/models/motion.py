@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mien.models.contract import Encoder, Features, ModelInputs
 from mien.models.maedfer import maedfer_base, maedfer_test
-from mien.models.registry import default_inputs, register_model
+from mien.models.registry import register_model
+from mien.models.tubelet import face_clips
 from mien.nn import Block, SelfAttention
 
 NORM_EPS = 1e-6
@@ -177,7 +178,7 @@ class MotionEncoder(Encoder):
         return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}
 
 
-_BASE = default_inputs("maedfer_base")
+_BASE = face_clips(frames=16, stride=1, size=160)
 
 
 def _base(join: Literal["add", "cat"], branch: dict[str, Any], arguments: dict[str, Any]) -> MotionEncoder:
@@ -215,7 +216,7 @@ def maedfer_ca_cat(**arguments: Any) -> MotionEncoder:
     return _base("cat", {}, arguments)
 
 
-@register_model(default_inputs("maedfer_test"))
+@register_model(face_clips(frames=8, stride=2, size=64))
 def maedfer_ca_test(**arguments: Any) -> MotionEncoder:
     """Tiny ``add(pos)`` motion branch on ``maedfer_test``. For tests; no published weights."""
     branch = {"position": True, "widths": (12, 8, 8, 8, 12, 16)}

@@ -14,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.errors import MienError
-from mien.faces.recipe import CropRecipe
 from mien.models.contract import Features
 from mien.models.registry import register_model
-from mien.models.specification import Inputs, VideoInput
-from mien.models.tubelet import Pooling, TubeletEncoder
+from mien.models.tubelet import Pooling, TubeletEncoder, face_clips
 from mien.nn import Block, CrossAttention, Size3, drop_path_rates, grid_of, layer_scale_or_identity
 from mien.nn.readout import mean_over_space, slices_to_frames
 
@@ -218,18 +216,14 @@ class SVFAP(TubeletEncoder):
         return normed
 
 
-def _inputs(frames: int, stride: int, size: int) -> Inputs:
-    return Inputs(video=VideoInput(frames=frames, stride=stride, size=size, crop=CropRecipe(size=size)))
-
-
-@register_model(_inputs(frames=8, stride=2, size=64))
+@register_model(face_clips(frames=8, stride=2, size=64))
 def svfap_test(**arguments: Any) -> SVFAP:
     """Tiny: width 48, stages of 2, 2 and 1 blocks, 2 bottleneck tokens, 8 frames of 64 px. No published weights."""
     tiny = {"frames": 8, "size": 64, "dim": 48, "depths": (2, 2, 1), "bottlenecks": (2,), "heads": 4}
     return SVFAP(**tiny | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=160))
+@register_model(face_clips(frames=16, stride=4, size=160))
 def svfap_small(**arguments: Any) -> SVFAP:
     """SVFAP-S: width 384, stages of 8, 4 and 2 blocks; 29.7 M parameters with 7 classes, 18 GMAC at 16x160x160.
 
@@ -238,7 +232,7 @@ def svfap_small(**arguments: Any) -> SVFAP:
     return SVFAP(**{"dim": 384, "depths": (8, 4, 2), "heads": 6} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=160))
+@register_model(face_clips(frames=16, stride=4, size=160))
 def svfap_base(**arguments: Any) -> SVFAP:
     """SVFAP-B: width 512, stages of 12, 6 and 3 blocks; 77.6 M parameters with 7 classes, 43.6 GMAC at 16x160x160.
 
