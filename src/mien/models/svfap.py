@@ -173,7 +173,7 @@ class SVFAP(TubeletEncoder):
             if slices == 0:
                 raise MienError(f"the clip is too short for {len(self.depths)} stages; give more frames")
             refined, full = gather(full).flatten(1, 2), full.flatten(1, 2)
-            *refining, reading = self.blocks[first : first + depth]
+            *refining, reading = (_context_block(block) for block in self.blocks[first : first + depth])
             for block in refining:
                 refined = block.read(refined, full)
             outputs.append(reading.read(full, refined if leaked is None else leaked))
@@ -216,10 +216,15 @@ class SVFAP(TubeletEncoder):
         return normed
 
 
+def _context_block(block: nn.Module) -> ContextBlock:
+    assert isinstance(block, ContextBlock)
+    return block
+
+
 @register_model(face_clips(frames=8, stride=2, size=64))
 def svfap_test(**arguments: Any) -> SVFAP:
     """Tiny: width 48, stages of 2, 2 and 1 blocks, 2 bottleneck tokens, 8 frames of 64 px. No published weights."""
-    tiny = {"frames": 8, "size": 64, "dim": 48, "depths": (2, 2, 1), "bottlenecks": (2,), "heads": 4}
+    tiny: dict[str, Any] = {"frames": 8, "size": 64, "dim": 48, "depths": (2, 2, 1), "bottlenecks": (2,), "heads": 4}
     return SVFAP(**tiny | arguments)
 
 
@@ -229,7 +234,8 @@ def svfap_small(**arguments: Any) -> SVFAP:
 
     Paper: arXiv 2401.00416. No weights are published; 6 heads of width 64 are assumed, which no shape shows.
     """
-    return SVFAP(**{"dim": 384, "depths": (8, 4, 2), "heads": 6} | arguments)
+    small: dict[str, Any] = {"dim": 384, "depths": (8, 4, 2), "heads": 6}
+    return SVFAP(**small | arguments)
 
 
 @register_model(face_clips(frames=16, stride=4, size=160))
