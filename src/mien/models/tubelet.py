@@ -7,19 +7,12 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mien.errors import MienError
-from mien.faces.recipe import CropRecipe
 from mien.models.contract import Encoder, Features, ModelInputs
-from mien.models.specification import Inputs, VideoInput
 from mien.nn import LearnedPositions, SinusoidPositions, Size3, TubeletEmbedding, grid_of, take_tokens
 from mien.nn.initialise import truncated_normal_linears
 from mien.nn.readout import mean_over_space, slices_to_frames
 
 Pooling = Literal["mean", "first"]
-
-
-def face_clips(frames: int, stride: int, size: int) -> Inputs:
-    """Inputs of a model that reads clips of square face crops, every ``stride``-th frame."""
-    return Inputs(video=VideoInput(frames=frames, stride=stride, size=size, crop=CropRecipe(size=size)))
 
 
 class TubeletEncoder(Encoder):
@@ -40,7 +33,8 @@ class TubeletEncoder(Encoder):
         pooling: ``mean`` over tokens, then norm; ``first``: norm, then the first token (a published variation).
     """
 
-    fresh = ("norm.",)
+    # parameters that hand-over from pretraining to fine-tuning starts anew
+    fresh: tuple[str, ...] = ("norm.",)
 
     def __init__(
         self,

@@ -1,0 +1,105 @@
+"""Reads the views of one row: frames and sound of exactly what a model will see, each frame decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.inputs import sound_span, square
+from mien.data.manifest import Row
+from mien.data.sampling import Sampling, View
+from mien.data.sources import FrameSource, has_clock, is_pictures, open_frames
+from mien.errors import MienError, UsageError
+from mien.media import probe, read_sound
+from mien.media.clip import Clip
+from mien.models.specification import Inputs
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The views of one row.
+
+    Attributes:
+        times: ``(N,)`` seconds of all frames of the row's stretch; empty where there is no picture.
+        first: position in the file of the first of them.
+        clips, views: what was read, and which of those frames it is.
+    """
+
+    times: NDArray[np.float64]
+    first: int
+    clips: tuple[Clip, ...]
+    views: tuple[View, ...]
+
+
+def read_views(row: Row, inputs: Inputs, sampling: Sampling, rng: np.random.Generator) -> Reading:
+    """Cut views out of a row and read their frames and sound.
+
+    A recording without picture gives one view with no frames where the model also takes sound.
+
+    Raises:
+        MienError: the recording is missing, damaged, empty between start and end, or holds nothing the model takes.
+        UsageError: times are needed and the row is a folder of frames without a rate.
+    """
+    if inputs.video is None:
+        return _only_sound(row, inputs)
+    if (inputs.sound is not None or inputs.video.fps is not None) and not has_clock(row):
+        raise UsageError(
+            f"{row.path}: a folder of frames has no clock; add a column fps to the manifest, "
+            "or sample by stride and without sound"
+        )
+    if inputs.sound is not None and _has_no_picture(row):
+        return _only_sound(row, inputs)
+    with open_frames(row) as source:
+        inside = np.flatnonzero((source.times >= row.start - 1e-6) & (source.times < row.end - 1e-6))
+        if not len(inside):
+            raise MienError(f"{row.path}: no frame between {row.start:g} and {row.end:g} s")
+        times = source.times[inside]
+        views = sampling.views(times, max(source.size) / min(source.size), inputs.video, rng)
+        pictures = _decode(source, int(inside[0]), views)
+    clips = [_clip(images, times, view) for images, view in zip(pictures, views, strict=True)]
+    return Reading(times, int(inside[0]), tuple(_with_sound(row, inputs, clip) for clip in clips), tuple(views))
+
+
+def _decode(source: FrameSource, first: int, views: Sequence[View]) -> list[NDArray[np.uint8]]:
+    wanted = np.unique(np.concatenate([view.indices for view in views]))
+    pictures = source.at_indices(wanted + first)
+    return [pictures[np.searchsorted(wanted, view.indices)] for view in views]
+
+
+def _clip(images: NDArray[np.uint8], times: NDArray[np.float64], view: View) -> Clip:
+    return Clip(images if view.crop is None else square(images, view.crop), times[view.indices])
+
+
+def _with_sound(row: Row, inputs: Inputs, clip: Clip) -> Clip:
+    if inputs.sound is None or (row.audio is None and is_pictures(row)):
+        return clip
+    start, end = sound_span(clip.times, inputs.sound)
+    sound = read_sound(row.audio or row.path, inputs.sound.rate, start, min(end, row.end))
+    if sound is None:
+        return clip
+    return replace(clip, sound=sound.samples, sound_rate=sound.rate, sound_start=sound.start)
+
+
+def _only_sound(row: Row, inputs: Inputs) -> Reading:
+    assert inputs.sound is not None
+    end = None if np.isinf(row.end) else row.end
+    silent = row.audio is None and is_pictures(row)
+    sound = None if silent else read_sound(row.audio or row.path, inputs.sound.rate, row.start, end)
+    if sound is None:
+        raise MienError(f"{row.audio or row.path}: holds no sound, and there is nothing else that the model takes")
+    clip = Clip(
+        np.zeros((0, 1, 1, 3), dtype=np.uint8),
+        np.zeros(0),
+        sound=sound.samples,
+        sound_rate=sound.rate,
+        sound_start=sound.start,
+    )
+    return Reading(clip.times, 0, (clip,), (View(np.zeros(0, dtype=np.int64)),))
+
+
+def _has_no_picture(row: Row) -> bool:
+    """True for a recording of sound alone; costs one look at the file's packets."""
+    return row.path.is_file() and not is_pictures(row) and probe(row.path).picture is None

@@ -1,0 +1,162 @@
+"""Clips of a manifest as model inputs. An item is a pure function of (seed, epoch, id); nothing is ever replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mien.data.annotation import UNLABELLED, frame_targets
+from mien.data.clips import Reading, read_views
+from mien.data.manifest import Manifest, Row
+from mien.data.sampling import Sampling, View
+from mien.data.seeding import generator
+from mien.data.sources import has_clock
+from mien.data.targets import TargetSpec, clip_targets
+from mien.errors import MienError, UsageError
+from mien.media.clip import Clip
+from mien.models.specification import Inputs
+
+Transform = Callable[[Clip, np.random.Generator], dict[str, Tensor]]
+Extras = Callable[[np.random.Generator, Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A clip that could not be read: its id, file and the reason in one line."""
+
+    id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip's views.
+
+    Attributes:
+        id: of the manifest's row.
+        views: tensors of every view: what the transform made; ``times`` float64 ``(T,)`` seconds and ``index`` int64
+            ``(T,)`` position in the file; ``length`` int64, frames before the last one repeats; ``target`` if any:
+            int64 ``()`` or float32 ``(K,)`` per clip, int64 ``(T,)`` or float32 ``(T, K)`` per frame, with -100 or NaN
+            where there is no label.
+    """
+
+    id: str
+    views: tuple[dict[str, Tensor], ...]
+
+
+class ClipDataset(Dataset[Item | Failure]):
+    """Clips of a manifest.
+
+    Args:
+        manifest: the corpus.
+        ids: rows to use; sorted, so that the order of rows never matters.
+        inputs: what the model takes.
+        sampling: which views are cut from a clip.
+        transform: clip and generator → tensors without batch dimension.
+        targets: columns with the truth, None for self-supervised work.
+        extras: what a pretext draws for each view from its tensors (a mask); added to them.
+        seed: of the run.
+
+    Raises:
+        UsageError: ids, columns or targets that are not there or not allowed, before anything is read.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        ids: Sequence[str],
+        inputs: Inputs,
+        sampling: Sampling,
+        transform: Transform,
+        targets: TargetSpec | None = None,
+        extras: Extras | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not ids:
+            raise UsageError(f"{manifest.name}: this part of the data has no clips; look at the split")
+        self.manifest = manifest
+        self.ids = sorted(ids)
+        self.inputs = inputs
+        self.sampling = sampling
+        self.transform = transform
+        self.targets = targets
+        self.extras = extras
+        self.seed = seed
+        self.clip_targets: Tensor | None = None
+        manifest.positions(self.ids)
+        if targets is not None and targets.level == "clip":
+            self.clip_targets = torch.from_numpy(clip_targets(manifest, self.ids, targets))
+        elif targets is not None:
+            _need_label_files(manifest, self.ids)
+
+    def __len__(self) -> int:
+        """Items of an epoch: clips times ``sampling.repeats``."""
+        return len(self.ids) * self.sampling.repeats
+
+    def __getitem__(self, key: tuple[int, int]) -> Item | Failure:
+        return self.item(*key)
+
+    def item(self, epoch: int, position: int) -> Item | Failure:
+        """Item at a position of an epoch, or the record of why it could not be read.
+
+        Raises:
+            UsageError: the annotation itself is wrong, which no skipping would mend.
+        """
+        at, repeat = divmod(position, self.sampling.repeats)
+        row = self.manifest.row(self.ids[at])
+        try:
+            reading = read_views(row, self.inputs, self.sampling, generator(self.seed, "views", epoch, row.id, repeat))
+        except UsageError:
+            raise
+        except MienError as error:
+            return Failure(row.id, str(row.path), str(error))
+        rng = generator(self.seed, "transform", epoch, row.id, repeat)
+        truth = self._truth(row, at, reading)
+        return Item(row.id, tuple(self._tensors(reading, number, truth, rng) for number in range(len(reading.views))))
+
+    def _truth(self, row: Row, at: int, reading: Reading) -> Tensor | None:
+        """Target of the clip, or of all its frames."""
+        if self.clip_targets is not None:
+            return self.clip_targets[at]
+        if self.targets is None:
+            return None
+        assert row.labels is not None
+        return torch.from_numpy(frame_targets(row.labels, self.targets, reading.times))
+
+    def _tensors(
+        self, reading: Reading, number: int, truth: Tensor | None, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        clip, view = reading.clips[number], reading.views[number]
+        tensors = dict(self.transform(clip, rng))
+        if self.extras is not None:
+            tensors |= self.extras(rng, tensors)
+        tensors["times"] = torch.from_numpy(np.asarray(clip.times, dtype=np.float64))
+        tensors["index"] = torch.from_numpy(view.indices + reading.first)
+        tensors["length"] = torch.tensor(view.valid)
+        if truth is not None:
+            tensors["target"] = truth if self.clip_targets is not None else _frames_of(truth, view)
+        return tensors
+
+
+def _frames_of(truth: Tensor, view: View) -> Tensor:
+    """Targets of a view's frames; those that only repeat the last frame are unlabelled."""
+    target = truth[torch.from_numpy(view.indices)]
+    target[view.valid :] = torch.nan if target.is_floating_point() else UNLABELLED
+    return target
+
+
+def _need_label_files(manifest: Manifest, ids: Sequence[str]) -> None:
+    manifest.column("labels", ids)
+    for id_ in ids:
+        row = manifest.row(id_)
+        if row.labels is None or not row.labels.is_file():
+            given = "names no label file" if row.labels is None else f"names {row.labels}, which does not exist"
+            raise UsageError(f"{manifest.name}: row {id_!r} {given}; per-frame targets need the column 'labels'")
+        if not has_clock(row):
+            raise UsageError(f"{row.path}: a folder of frames has no clock; per-frame targets need the column 'fps'")

@@ -1,0 +1,227 @@
+"""The manifest: the table of a corpus, one row per clip, with ids that do not depend on the order of rows."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mien.data.tables import TEXT_COLUMNS, read_table, write_table
+from mien.errors import UsageError
+
+COLUMNS = ("id", "path", "start", "end", "subject", "split", "fold", "group", "audio", "labels", "fps")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip of a corpus.
+
+    Attributes:
+        id: stable name of the row.
+        path: video file, picture file or folder of frames.
+        start, end: stretch of the file in seconds on its own clock; ``end`` is infinite where the file's end is meant.
+        audio: file with the sound where it is not in ``path``; its clock is that of ``path``.
+        labels: CSV with the annotation over time.
+        subject: person, where known.
+        fps: frames per second of a folder of frames, which has no clock of its own.
+    """
+
+    id: str
+    path: Path
+    start: float = 0.0
+    end: float = math.inf
+    audio: Path | None = None
+    labels: Path | None = None
+    subject: str | None = None
+    fps: float | None = None
+
+
+class Manifest:
+    """Table of a corpus.
+
+    Columns: ``path`` (required), ``start``, ``end`` (seconds on the file's clock), ``subject``, ``split``, ``fold``,
+    ``group`` (rows that must not be torn apart), ``audio``, ``labels`` (CSV of per-frame annotation), ``fps`` (folders
+    of frames), ``id``, and any further columns: targets. Relative paths count from the manifest's folder.
+
+    ``id`` is given, or a digest of path, start and end as written, so it survives reordering and moving the folder.
+
+    Args:
+        frame: the rows.
+        root: folder that relative paths count from.
+        name: what messages call the table.
+
+    Raises:
+        UsageError: a path is missing or not a file name, a time is not a time, or two rows have the same id.
+    """
+
+    def __init__(self, frame: pd.DataFrame, root: Path | str, name: str = "manifest") -> None:
+        self.root = Path(root).absolute()
+        self.name = name
+        self.frame = self._normalised(frame)
+        self._position = pd.Index(self.frame["id"])
+
+    @classmethod
+    def read(cls, path: Path | str) -> Manifest:
+        """Read CSV, Parquet, or the published list (``path label`` by one space or comma, no header).
+
+        A published list gets the column ``label``, or ``target_0``, ``target_1``, ... where it has several.
+        """
+        path = Path(path)
+        return cls(read_table(path, wanted="path"), path.absolute().parent, name=str(path))
+
+    def write(self, path: Path | str) -> None:
+        """Write CSV or Parquet by suffix, ids included. Paths inside the new folder become relative to it."""
+        path = Path(path)
+        folder = path.absolute().parent
+        frame = self.frame.copy()
+        for column in ("path", "audio", "labels"):
+            if column in frame:
+                frame[column] = [_relative(self._resolve(value), folder) for value in frame[column]]
+        write_table(frame, path)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids in the order of rows."""
+        return [str(value) for value in self.frame["id"]]
+
+    def has(self, column: str) -> bool:
+        """True where the column exists and holds at least one value."""
+        return column in self.frame and bool(self.frame[column].notna().any())
+
+    def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Row numbers of ids; raises ``UsageError`` naming the first id that is not there."""
+        wanted = list(ids)
+        found = np.asarray(self._position.get_indexer(pd.Index(wanted, dtype=self._position.dtype)), dtype=np.int64)
+        if (found < 0).any():
+            missing = wanted[int(np.argmax(found < 0))]
+            raise UsageError(f"{self.name}: no row has id {missing!r}; was the table changed since the split was made?")
+        return found
+
+    def select(self, ids: Iterable[str]) -> Manifest:
+        """Manifest of the given rows, in that order."""
+        return Manifest(self.frame.iloc[self.positions(ids)], self.root, self.name)
+
+    def column(self, column: str, ids: Sequence[str] | None = None) -> pd.Series:
+        """Values of a column for ids (all rows by default), indexed by id.
+
+        Raises:
+            UsageError: there is no such column; the message lists those there are.
+        """
+        if column not in self.frame:
+            extra = [str(name) for name in self.frame.columns if name not in COLUMNS] or ["none"]
+            raise UsageError(
+                f"{self.name}: no column {column!r}; columns besides the standard ones are {', '.join(extra)}"
+            )
+        rows = self.frame if ids is None else self.frame.iloc[self.positions(ids)]
+        return pd.Series(rows[column].to_numpy(), index=pd.Index(rows["id"]), name=column)
+
+    def row(self, id_: str) -> Row:
+        """The row with an id, paths resolved."""
+        values = self.frame.iloc[int(self.positions([id_])[0])]
+
+        def get(column: str) -> object:
+            value = values.get(column)
+            return None if value is None or pd.isna(value) else value
+
+        start, end, subject, fps = get("start"), get("end"), get("subject"), get("fps")
+        path = self._resolve(values["path"])
+        assert path is not None
+        return Row(
+            id=str(values["id"]),
+            path=path,
+            start=0.0 if start is None else float(str(start)),
+            end=math.inf if end is None else float(str(end)),
+            audio=self._resolve(get("audio")),
+            labels=self._resolve(get("labels")),
+            subject=None if subject is None else str(subject),
+            fps=None if fps is None else float(str(fps)),
+        )
+
+    def _resolve(self, value: object) -> Path | None:
+        return None if value is None or pd.isna(value) else self.root / str(value)  # type: ignore[call-overload]
+
+    def _normalised(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if "path" not in frame:
+            raise UsageError(f"{self.name}: no column 'path'; every row needs the path of a video or folder of frames")
+        frame = frame.reset_index(drop=True)
+        for column in TEXT_COLUMNS:
+            if column in frame:
+                text = frame[column].astype("str").str.strip()
+                frame[column] = text.where(frame[column].notna() & (text != ""))
+        frame["path"] = [self._clean(number, value) for number, value in enumerate(frame["path"], start=1)]
+        for column in ("start", "end", "fps"):
+            if column in frame:
+                frame[column] = self._numbers(frame, column)
+        self._check_times(frame)
+        digests = [_digest(*key) for key in zip(frame["path"], *_stretches(frame), strict=True)]
+        given = frame["id"] if "id" in frame else pd.Series(np.nan, index=frame.index)
+        frame["id"] = [digest if pd.isna(id_) else str(id_) for id_, digest in zip(given, digests, strict=True)]
+        self._check_unique(frame)
+        first = [column for column in COLUMNS if column in frame]
+        return frame[[*first, *(column for column in frame.columns if column not in first)]]
+
+    def _clean(self, number: int, value: object) -> str:
+        if pd.isna(value):  # type: ignore[call-overload]
+            raise UsageError(f"{self.name}: row {number} has no path; every row needs a video or folder of frames")
+        text = str(value)
+        if "\0" in text or "://" in text:
+            raise UsageError(f"{self.name}: row {number}: {text!r} is not a file name; only files on disk are read")
+        return str(PurePosixPath(text)) if os.sep == "/" else Path(text).as_posix()
+
+    def _numbers(self, frame: pd.DataFrame, column: str) -> pd.Series:
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+        bad = frame[column].notna() & ~np.isfinite(numbers)
+        if bad.any():
+            row = frame[bad].iloc[0]
+            raise UsageError(f"{self.name}: {column} of {row['path']!r} is {row[column]!r}, not a number of seconds")
+        return numbers
+
+    def _check_times(self, frame: pd.DataFrame) -> None:
+        start, end = _stretches(frame)
+        for bad, rule in (((start < 0), "start must be 0 or later"), ((end <= start), "end must come after start")):
+            if bad.any():
+                at = int(np.argmax(bad))
+                raise UsageError(f"{self.name}: {frame['path'][at]!r} has {start[at]:g}..{end[at]:g} s; {rule}")
+        if "fps" in frame and (frame["fps"] <= 0).any():
+            row = frame[frame["fps"] <= 0].iloc[0]
+            raise UsageError(f"{self.name}: fps of {row['path']!r} is {row['fps']:g}; it must be above 0")
+
+    def _check_unique(self, frame: pd.DataFrame) -> None:
+        twice = frame["id"].duplicated(keep=False)
+        if twice.any():
+            rows = frame[twice]
+            rows = rows[rows["id"] == rows["id"].iloc[0]]
+            numbers = ", ".join(str(number + 1) for number in rows.index[:4])
+            raise UsageError(
+                f"{self.name}: rows {numbers} have the same id {rows['id'].iloc[0]!r} (path {rows['path'].iloc[0]!r}); "
+                "remove the copies, or tell rows of one file apart by start and end or an id column"
+            )
+
+
+def _stretches(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    start = frame["start"].fillna(0.0) if "start" in frame else pd.Series(0.0, index=frame.index)
+    end = frame["end"].fillna(math.inf) if "end" in frame else pd.Series(math.inf, index=frame.index)
+    return np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
+
+
+def _digest(path: str, start: float, end: float) -> str:
+    return hashlib.sha256(f"{path}\n{start:.6f}\n{end:.6f}".encode()).hexdigest()[:16]
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return str(path)

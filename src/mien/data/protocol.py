@@ -1,0 +1,207 @@
+"""The protocol: which rows train, validate and test, with a digest of the exact ids and a check for leaks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mien.data.files import complete
+from mien.data.leakage import leaks
+from mien.data.manifest import Manifest
+from mien.data.seeding import generator
+from mien.data.settings import ProtocolSettings
+from mien.errors import UsageError
+
+PARTS = ("train", "validation", "test")
+_SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
+_SPLITS |= dict.fromkeys(("validation", "val", "valid", "dev", "devel"), "validation")
+
+
+class Protocol(BaseModel):
+    """Which rows train, validate and test.
+
+    Attributes:
+        train, validation, test: ids, sorted; no id is in two parts unless a published protocol says so.
+        settings: how they came about.
+        notes: what a reader of results must know: shared subjects, random folds, unknown subjects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    settings: ProtocolSettings = ProtocolSettings()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted ids of each part: the same whatever the order of rows."""
+        parts = {part: sorted(getattr(self, part)) for part in PARTS}
+        return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest, settings: ProtocolSettings | None = None) -> Protocol:
+        """Divide the rows of a manifest and check the result.
+
+        Raises:
+            UsageError: a column that ``settings.by`` needs is missing, a split or fold is unknown, or the parts
+                leak (see ``check``).
+        """
+        settings = settings or ProtocolSettings()
+        parts = _DIVIDERS[settings.by](manifest, settings)
+        if settings.validation > 0 and not parts["validation"]:
+            parts["train"], parts["validation"] = _hold_out(manifest, parts["train"], settings)
+        sorted_parts = {part: tuple(sorted(ids)) for part, ids in parts.items()}
+        protocol = cls(**sorted_parts, settings=settings)
+        notes = protocol.check(manifest, published=settings.published)
+        return protocol.model_copy(update={"notes": notes})
+
+    def check(self, manifest: Manifest, published: bool = False) -> tuple[str, ...]:
+        """What the parts have in common, as sentences for the report.
+
+        Args:
+            manifest: holds every id of the protocol.
+            published: state overlaps of a published protocol instead of refusing them.
+
+        Raises:
+            UsageError: training and test share ids, subjects, groups or files, and ``published`` is False; or folds
+                were asked for where subjects are unknown.
+        """
+        return leaks(self, manifest, published)
+
+    def write(self, path: Path | str) -> None:
+        """Write as JSON, digest included; the file appears only when complete."""
+        with complete(path) as part:
+            part.write_text(json.dumps({**self.model_dump(mode="json"), "digest": self.digest}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path | str) -> Protocol:
+        """Read what ``write`` wrote; refuses a file whose ids do not fit its digest."""
+        try:
+            values = json.loads(Path(path).read_text())
+            digest = values.pop("digest")
+            protocol = cls.model_validate(values)
+        except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
+            raise UsageError(f"{path}: not a protocol file ({str(error).splitlines()[0]})") from error
+        if protocol.digest != digest:
+            raise UsageError(f"{path}: the ids do not fit the digest {str(digest)[:12]}; the file was changed by hand")
+        return protocol
+
+
+def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    values = _required(manifest, "split", "or ask for folds (by subject)")
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for id_, value in values.items():
+        if pd.isna(value):
+            continue
+        part = _SPLITS.get(str(value).strip().lower())
+        if part is None:
+            raise UsageError(
+                f"{manifest.name}: row {id_!r} has split {value!r}; use train, validation, test or nothing"
+            )
+        parts[part].append(str(id_))
+    return parts
+
+
+def _by_fold(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    values = _required(manifest, "fold", "or let mien make folds of subjects (by subject)")
+    known = sorted({str(value) for value in values.dropna()}, key=_natural)
+    for wanted in (settings.fold, settings.validation_fold):
+        if wanted is not None and str(wanted) not in known:
+            raise UsageError(f"{manifest.name}: no fold {wanted!r}; the column has {', '.join(known)}")
+    roles = {str(settings.fold): "test", str(settings.validation_fold): "validation"}
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for id_, value in values.dropna().items():
+        parts[roles.get(str(value), "train")].append(str(id_))
+    return parts
+
+
+def _by_subjects(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    subjects = _required(manifest, "subject", "or use the manifest's own split (by split)")
+    if subjects.isna().any():
+        row = subjects.index[subjects.isna()][0]
+        raise UsageError(f"{manifest.name}: row {row!r} has no subject; folds of subjects need one in every row")
+    fold_of = _balanced_folds(subjects.astype("str"), settings)
+    return _parts_of(subjects.astype("str").map(fold_of), settings)
+
+
+def _by_chance(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    ids = sorted(manifest.ids)
+    order = generator(settings.seed, "random folds").permutation(len(ids))
+    folds = pd.Series(order % settings.folds, index=pd.Index(ids))
+    return _parts_of(folds, settings)
+
+
+def _all(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    return {"train": manifest.ids, "validation": [], "test": []}
+
+
+_DIVIDERS = {"split": _by_split, "fold": _by_fold, "subject": _by_subjects, "random": _by_chance, "all": _all}
+
+
+def _balanced_folds(subjects: pd.Series, settings: ProtocolSettings) -> dict[str, int]:
+    """Whole subjects to folds, largest first into the emptiest fold; equal sizes in seeded order."""
+    counts = subjects.value_counts()
+    names = sorted(counts.index)
+    if len(names) < settings.folds:
+        raise UsageError(f"{len(names)} subject(s) cannot make {settings.folds} folds; ask for fewer folds")
+    rank = dict(zip(names, generator(settings.seed, "subject folds").permutation(len(names)), strict=True))
+    loads = [0] * settings.folds
+    fold_of: dict[str, int] = {}
+    for name in sorted(names, key=lambda name: (-int(counts[name]), int(rank[name]))):
+        fold_of[name] = int(np.argmin(loads))
+        loads[fold_of[name]] += int(counts[name])
+    return fold_of
+
+
+def _parts_of(folds: pd.Series, settings: ProtocolSettings) -> dict[str, list[str]]:
+    test = folds == _fold_number(settings)
+    return {"train": list(folds.index[~test]), "validation": [], "test": list(folds.index[test])}
+
+
+def _fold_number(settings: ProtocolSettings) -> int:
+    for number in range(settings.folds):
+        if str(settings.fold) == str(number):
+            return number
+    raise UsageError(f"fold {settings.fold!r} does not exist; {settings.folds} folds are 0..{settings.folds - 1}")
+
+
+def _hold_out(manifest: Manifest, train: Iterable[str], settings: ProtocolSettings) -> tuple[list[str], list[str]]:
+    """Training ids and a validation part of whole subjects (rows where unknown) of about the wanted share."""
+    train = sorted(train)
+    units = pd.Series(train, index=pd.Index(train))
+    if manifest.has("subject"):
+        subjects = manifest.column("subject", train)
+        units = subjects.astype("str").where(subjects.notna(), units)
+    names = sorted(set(units))
+    order = generator(settings.seed, "validation").permutation(len(names))
+    sizes = units.value_counts()
+    held: set[str] = set()
+    count = 0
+    for at in order[:-1]:
+        if count >= settings.validation * len(train):
+            break
+        held.add(names[at])
+        count += int(sizes[names[at]])
+    chosen = units.isin(held)
+    return list(units.index[~chosen]), list(units.index[chosen])
+
+
+def _required(manifest: Manifest, column: str, remedy: str) -> pd.Series:
+    if not manifest.has(column):
+        raise UsageError(f"{manifest.name}: no column {column!r} to divide by; add it, {remedy}")
+    return manifest.column(column)
+
+
+def _natural(value: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(value), value)
+    except ValueError:
+        return (True, 0.0, value)

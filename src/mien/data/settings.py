@@ -1,0 +1,86 @@
+"""Choices about data that a recipe makes: plain settings, read without torch or pandas."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Probability = Field(default=0.0, ge=0.0, le=1.0)
+Strength = Field(default=0.0, ge=0.0, lt=1.0)
+
+
+class ProtocolSettings(BaseModel):
+    """How rows are divided.
+
+    Attributes:
+        by: ``split`` takes the manifest's column ``split``; ``fold`` its column ``fold`` (one fold tests, the others
+            train); ``subject`` makes folds of whole subjects; ``random`` makes folds of single rows, which is only
+            honest where rows have nothing in common, and is noted in every result; ``all`` trains on every row.
+        fold: which fold tests: a value of the column for ``fold``, a number from 0 for ``subject`` and ``random``.
+        folds: number of folds for ``subject`` and ``random``.
+        validation: share of the training subjects (rows where subjects are unknown) held out for validation, where
+            the manifest itself names none.
+        validation_fold: for ``fold``: this fold validates.
+        published: the corpus's published protocol shares subjects or groups between training and test, or uses the
+            test part for validation; this is then stated instead of refused.
+        seed: for every random choice above.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["split", "fold", "subject", "random", "all"] = "split"
+    fold: int | str | None = None
+    folds: int = Field(default=5, ge=2)
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    validation_fold: int | str | None = None
+    published: bool = False
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> ProtocolSettings:
+        folded = self.by in ("fold", "subject", "random")
+        if folded and self.fold is None:
+            raise ValueError(f"by={self.by!r} needs fold (which one is the test)")
+        if not folded and self.fold is not None:
+            raise ValueError(f"fold={self.fold!r} means nothing with by={self.by!r}; use by='fold' or by='subject'")
+        if self.validation_fold is not None and (self.by != "fold" or str(self.validation_fold) == str(self.fold)):
+            raise ValueError(f"validation_fold={self.validation_fold!r} must be another fold, with by='fold'")
+        return self
+
+
+class AugmentationSettings(BaseModel):
+    """Random changes, the same for all frames of a clip.
+
+    Attributes:
+        crop_scale: smallest and largest share of the picture's area that a random crop keeps; (1, 1) keeps it whole.
+        crop_ratio: narrowest and widest width over height of that crop, drawn log-uniformly.
+        flip: probability of mirroring.
+        brightness, contrast, saturation: half-width of the factor's range around 1; 0 is off.
+        grey: probability of taking the colour out.
+        erase: probability of filling one box with normal noise.
+        erase_scale: smallest and largest share of the area of that box.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crop_scale: tuple[float, float] = (0.5, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: float = Field(default=0.5, ge=0.0, le=1.0)
+    brightness: float = Strength
+    contrast: float = Strength
+    saturation: float = Strength
+    grey: float = Probability
+    erase: float = Probability
+    erase_scale: tuple[float, float] = (0.02, 1 / 3)
+
+    @model_validator(mode="after")
+    def _check(self) -> AugmentationSettings:
+        for name, top in (("crop_scale", 1.0), ("crop_ratio", 100.0), ("erase_scale", 1.0)):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= top:
+                raise ValueError(f"{name} = ({low}, {high}) must be ascending and within 0..{top:g}")
+        return self
+
+
+NO_AUGMENTATION = AugmentationSettings(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)

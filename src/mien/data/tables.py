@@ -1,0 +1,150 @@
+"""Tables on disk: CSV, Parquet and the published list form, read with one clear line for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mien.data.files import complete
+from mien.errors import UsageError
+
+# Read as text whatever they look like: subject "0012" is not the number 12.
+TEXT_COLUMNS = ("id", "path", "subject", "split", "fold", "group", "audio", "labels")
+_MEDIA_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".flv", ".m4v", ".wmv", ".jpg", ".png"}
+
+
+def read_table(path: Path, wanted: str) -> pd.DataFrame:
+    """Table of a CSV (comma, header) or Parquet file, or of a list in the published form.
+
+    Args:
+        path: the file. ``.parquet`` needs the extra ``mien[parquet]``.
+        wanted: column that the header must have. A text file whose first line has no such column, but does begin
+            with something that looks like a path to a video or folder, is read as a list without header.
+
+    Raises:
+        UsageError: the file is missing, empty, not a table, or has no column ``wanted``.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; give a CSV or Parquet table")
+    if path.suffix.lower() in {".parquet", ".pq"}:
+        table = _read_parquet(path)
+    else:
+        text = _read_text(path)
+        header = [field.strip() for field in text.split("\n", 1)[0].split(",")]
+        if wanted not in header and (listed := _read_published(path, text)) is not None:
+            return listed
+        table = _read_csv(path)
+    if wanted not in table.columns:
+        raise UsageError(f"{path}: no column {wanted!r} (found: {_listing(table.columns)}); name it in the header")
+    if table.empty:
+        raise UsageError(f"{path}: a header but no rows; add at least one")
+    return table
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV or Parquet by its suffix; it appears under its name only when complete."""
+    try:
+        with complete(path) as part:
+            if path.suffix.lower() in {".parquet", ".pq"}:
+                table.to_parquet(part, index=False)
+            else:
+                table.to_csv(part, index=False, lineterminator="\n")
+    except ImportError as error:
+        raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'mien[parquet]' or write a .csv") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path}: not readable as a UTF-8 table ({error}); give a CSV or Parquet table") from error
+    if not text.strip():
+        raise UsageError(f"{path}: the table is empty; it needs a header and rows")
+    return text
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    kinds: dict[Any, Any] = dict.fromkeys(TEXT_COLUMNS, "str")
+    try:
+        # Only an empty field is missing: "None" and "NA" may be names of classes or subjects.
+        table = pd.read_csv(
+            path, dtype=kinds, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=False, na_values=_MISSING
+        )
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path}: not a CSV table ({str(error).strip()})") from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise UsageError(f"{path}: not a CSV table (rows have more fields than the header); quote fields with commas")
+    return table.rename(columns=lambda name: str(name).strip())
+
+
+# Empty in every column; the usual spellings of "no number" too, except where text is expected.
+_MISSING = ["", "NaN", "nan"]
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'mien[parquet]' or give a .csv") from error
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path}: not a Parquet table ({str(error).strip().splitlines()[0]})") from error
+    for name in TEXT_COLUMNS:
+        if name in table.columns:
+            table[name] = table[name].astype("str").where(table[name].notna())
+    return table
+
+
+def _read_published(path: Path, text: str) -> pd.DataFrame | None:
+    """Rows of a list without header, ``path label`` or ``path,label[,label...]``; None where it is not one."""
+    lines = [line.strip() for line in text.splitlines()]
+    rows = [_split_line(line) for line in lines if line]
+    first = rows[0][0]
+    if not ("/" in first or "\\" in first or Path(first).suffix.lower() in _MEDIA_SUFFIXES or _there(path, first)):
+        return None
+    widths = {len(row) for row in rows}
+    if len(widths) > 1 or widths == {1}:
+        odd = next(line for line, row in zip(lines, rows, strict=False) if len(row) != len(rows[0]) or len(row) == 1)
+        raise UsageError(f"{path}: line {odd!r} does not have the form 'path label' of a list without header")
+    width = widths.pop()
+    names = ["label"] if width == 2 else [f"target_{index}" for index in range(width - 1)]
+    table = pd.DataFrame(rows, columns=["path", *names])
+    for name in names:
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.notna().all():
+            table[name] = numbers
+    return table
+
+
+def _split_line(line: str) -> list[str]:
+    """Path and labels of one line; a path may hold blanks, so labels are what follows it from the right."""
+    if "," in line:
+        return [field.strip() for field in line.split(",")]
+    fields = line.split(" ")
+    labels: list[str] = []
+    while len(fields) > 1 and _is_number(fields[-1]):
+        labels.insert(0, fields.pop())
+    if not labels and len(fields) > 1:
+        labels.append(fields.pop())
+    return [" ".join(fields), *labels]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _there(table: Path, name: str) -> bool:
+    try:
+        return (table.parent / name).exists()
+    except OSError:
+        return False
+
+
+def _listing(names: Any, limit: int = 8) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

@@ -1,0 +1,73 @@
+"""The order of an epoch: every item once, the same for any number of processes, resumable anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.data.order import EpochOrder
+from mien.errors import UsageError
+
+sizes = st.tuples(st.integers(1, 60), st.integers(1, 7), st.integers(1, 5), st.integers(0, 9))
+
+
+def shards(length: int, batch: int, world: int, seed: int = 0, drop_last: bool = False) -> list[EpochOrder]:
+    return [EpochOrder(seed, length, batch, drop_last=drop_last, rank=rank, world=world) for rank in range(world)]
+
+
+@given(sizes)
+def test_evaluation_gives_every_item_to_exactly_one_process(size: tuple[int, int, int, int]) -> None:
+    length, batch, world, epoch = size
+    seen = [key for order in shards(length, batch, world) for keys in order.batches(epoch) for key in keys]
+    assert sorted(seen) == [(epoch, position) for position in range(length)]
+    for order in shards(length, batch, world):
+        assert len(list(order.batches(epoch))) == len(order)
+
+
+@given(sizes)
+def test_training_gives_all_processes_full_batches_and_the_same_number(size: tuple[int, int, int, int]) -> None:
+    length, batch, world, epoch = size
+    if length < batch * world:
+        with pytest.raises(UsageError, match="do not fill one batch"):
+            EpochOrder(0, length, batch, world=world)
+        return
+    steps = [list(order.batches(epoch)) for order in shards(length, batch, world, drop_last=True)]
+    assert len({len(batches) for batches in steps}) == 1
+    assert all(len(keys) == batch for batches in steps for keys in batches)
+    seen = [key for batches in steps for keys in batches for key in keys]
+    assert len(set(seen)) == len(seen) == length // (batch * world) * batch * world
+
+
+@given(st.integers(1, 5), st.integers(0, 9))
+def test_number_of_processes_does_not_change_what_a_step_sees(world: int, epoch: int) -> None:
+    alone = EpochOrder(1, 240, 60 // 1)
+    together = shards(240, 60 // world, world, seed=1, drop_last=True) if 60 % world == 0 else []
+    for step, keys in enumerate(alone.batches(epoch)):
+        union = [key for order in together for key in list(order.batches(epoch))[step]]
+        assert not together or sorted(union) == sorted(keys)
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    order = EpochOrder(3, 50, 10)
+    first, again, later = (list(order.batches(epoch)) for epoch in (0, 0, 1))
+    assert first == again
+    assert [[p for _, p in keys] for keys in first] != [[p for _, p in keys] for keys in later]
+    assert first != list(EpochOrder(4, 50, 10).batches(0))
+
+
+@given(st.integers(0, 6))
+def test_any_batch_can_be_the_first(first: int) -> None:
+    order = EpochOrder(0, 50, 8)
+    assert list(order.batches(2, first)) == list(order.batches(2))[first:]
+
+
+def test_without_shuffling_it_is_ascending() -> None:
+    order = EpochOrder(0, 5, 2, shuffle=False, drop_last=False)
+    assert list(order.batches(0)) == [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4)]]
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"rank": 2, "world": 2}])
+def test_refusals(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        EpochOrder(**{"seed": 0, "length": 10, "batch_size": 1, **wrong})
