@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from mien.errors import MienError
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load ``state`` into ``module``; ``MienError`` if a name is missing or unexpected or a shape differs.
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """``MienError`` if ``state`` lacks a tensor of ``module``, has one more, or one has another shape.
 
     Args:
-        module: gets the weights.
+        module: what the weights are for.
         state: tensors by the module's own names.
         source: what the weights come from, for the error.
     """
@@ -29,6 +29,11 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -
             break
     if problems:
         raise MienError(f"weights of {source} do not fit the model: {'; '.join(problems)}")
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load ``state`` into ``module`` after ``check_fit``."""
+    check_fit(module, state, source)
     module.load_state_dict(dict(state))
 
 

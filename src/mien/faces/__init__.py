@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 _PUBLIC = {
     "MTCNN": "mien.faces.mtcnn",
     "CropRecipe": "mien.faces.recipe",
+    "Cropper": "mien.faces.crop",
     "Detection": "mien.faces.types",
     "Detector": "mien.faces.types",
     "TrackedFace": "mien.faces.types",
     "TrackedFrame": "mien.faces.types",
 }
 
-__all__ = ["MTCNN", "CropRecipe", "Detection", "Detector", "TrackedFace", "TrackedFrame"]
+__all__ = ["MTCNN", "CropRecipe", "Cropper", "Detection", "Detector", "TrackedFace", "TrackedFrame"]
 
 if TYPE_CHECKING:
+    from mien.faces.crop import Cropper
     from mien.faces.mtcnn import MTCNN
     from mien.faces.recipe import CropRecipe
     from mien.faces.types import Detection, Detector, TrackedFace, TrackedFrame

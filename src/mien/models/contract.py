@@ -34,11 +34,13 @@ class Encoder(nn.Module):
         feature_dim: width D of all features.
         depth: number of blocks that layer-wise learning-rate decay counts.
         modalities: the keys of ``ModelInputs`` that it can use.
+        fresh: prefixes of parameters that hand-over from pretraining to fine-tuning starts anew.
     """
 
     feature_dim: int
     depth: int
     modalities: tuple[str, ...] = ("video",)
+    fresh: tuple[str, ...] = ()
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """Features of a batch; raises ``MienError`` when none of ``modalities`` is there."""

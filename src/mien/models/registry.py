@@ -19,6 +19,9 @@ B = TypeVar("B", bound=Builder)
 ARCHITECTURES: tuple[str, ...] = (
     "mien.models.avfusion",
     "mien.models.efficientface",
+    "mien.models.maedfer",
+    "mien.models.motion",
+    "mien.models.svfap",
     "mien.models.vaerr",
     "mien.models.videomae",
 )

@@ -7,12 +7,19 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mien.errors import MienError
+from mien.faces.recipe import CropRecipe
 from mien.models.contract import Encoder, Features, ModelInputs
+from mien.models.specification import Inputs, VideoInput
 from mien.nn import LearnedPositions, SinusoidPositions, Size3, TubeletEmbedding, grid_of, take_tokens
 from mien.nn.initialise import truncated_normal_linears
 from mien.nn.readout import mean_over_space, slices_to_frames
 
 Pooling = Literal["mean", "first"]
+
+
+def face_clips(frames: int, stride: int, size: int) -> Inputs:
+    """Inputs of a model that reads clips of square face crops, every ``stride``-th frame."""
+    return Inputs(video=VideoInput(frames=frames, stride=stride, size=size, crop=CropRecipe(size=size)))
 
 
 class TubeletEncoder(Encoder):
@@ -33,8 +40,7 @@ class TubeletEncoder(Encoder):
         pooling: ``mean`` over tokens, then norm; ``first``: norm, then the first token (a published variation).
     """
 
-    # parameters that hand-over from pretraining to fine-tuning starts anew
-    fresh: tuple[str, ...] = ("norm.",)
+    fresh = ("norm.",)
 
     def __init__(
         self,

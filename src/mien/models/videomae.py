@@ -10,10 +10,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from mien.faces.recipe import CropRecipe
 from mien.models.registry import register_model
-from mien.models.specification import Inputs, VideoInput
-from mien.models.tubelet import Pooling, TubeletEncoder
+from mien.models.tubelet import Pooling, TubeletEncoder, face_clips
 from mien.nn import Block, Size3, drop_path_rates
 
 
@@ -96,17 +94,13 @@ class VideoMAE(TubeletEncoder):
         return normed
 
 
-def _inputs(frames: int, stride: int, size: int) -> Inputs:
-    return Inputs(video=VideoInput(frames=frames, stride=stride, size=size, crop=CropRecipe(size=size)))
-
-
-@register_model(_inputs(frames=8, stride=2, size=64))
+@register_model(face_clips(frames=8, stride=2, size=64))
 def videomae_test(**arguments: Any) -> VideoMAE:
     """Tiny: width 64, 2 blocks, 4 heads, 8 frames of 64 px. For tests; no published weights."""
     return VideoMAE(**{"frames": 8, "size": 64, "dim": 64, "depth": 2, "heads": 4} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=224))
+@register_model(face_clips(frames=16, stride=4, size=224))
 def videomae_small(**arguments: Any) -> VideoMAE:
     """ViT-S: width 384, 12 blocks, 6 heads; 22.0 M parameters with a 400-class head.
 
@@ -115,7 +109,7 @@ def videomae_small(**arguments: Any) -> VideoMAE:
     return VideoMAE(**{"dim": 384, "depth": 12, "heads": 6} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=224))
+@register_model(face_clips(frames=16, stride=4, size=224))
 def videomae_base(**arguments: Any) -> VideoMAE:
     """ViT-B: width 768, 12 blocks, 12 heads; 86.5 M parameters with a 400-class head.
 
@@ -126,7 +120,7 @@ def videomae_base(**arguments: Any) -> VideoMAE:
     return VideoMAE(**{"dim": 768, "depth": 12, "heads": 12} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=224))
+@register_model(face_clips(frames=16, stride=4, size=224))
 def videomae_large(**arguments: Any) -> VideoMAE:
     """ViT-L: width 1024, 24 blocks, 16 heads; 304 M parameters with a 400-class head.
 
@@ -135,7 +129,7 @@ def videomae_large(**arguments: Any) -> VideoMAE:
     return VideoMAE(**{"dim": 1024, "depth": 24, "heads": 16} | arguments)
 
 
-@register_model(_inputs(frames=16, stride=4, size=224))
+@register_model(face_clips(frames=16, stride=4, size=224))
 def videomae_huge(**arguments: Any) -> VideoMAE:
     """ViT-H: width 1280, 32 blocks, 16 heads; 632 M parameters with a 400-class head.
 

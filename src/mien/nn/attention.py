@@ -49,6 +49,7 @@ class SelfAttention(_Attention):
         dim: token width C.
         heads: number of heads; C must be a multiple.
         qv_bias: learn a bias for queries and values.
+        full_bias: a plain bias on the fused projection, keys included, in place of ``qv_bias`` (some published ViTs).
         scale: factor on the dot products; None is ``(C / heads) ** -0.5``.
         dropout: after the output projection.
         attention_dropout: on the attention weights.
@@ -60,16 +61,17 @@ class SelfAttention(_Attention):
         heads: int,
         *,
         qv_bias: bool = True,
+        full_bias: bool = False,
         scale: float | None = None,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
     ) -> None:
-        super().__init__(dim, heads, qv_bias, scale, dropout, attention_dropout)
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        super().__init__(dim, heads, qv_bias and not full_bias, scale, dropout, attention_dropout)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=full_bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """``(B, N, C)`` → ``(B, N, C)``."""
-        bias = None
+        bias: Tensor | None = self.qkv.bias
         if self.query_bias is not None and self.value_bias is not None:
             bias = torch.cat((self.query_bias, torch.zeros_like(self.query_bias), self.value_bias))
         qkv = F.linear(tokens, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))

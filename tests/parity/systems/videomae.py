@@ -14,23 +14,15 @@ from torch import Tensor, nn
 
 from mien.checkpoints.convert.base import Plan, get_converter
 from mien.checkpoints.strict import load_strictly
-from mien.models import Features, ModelInputs, Recogniser, create_encoder
+from mien.models import Recogniser, create_encoder
 from mien.models.specification import VideoInput
 from mien.pretext import create_pretext
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
 from mien.pretext.masking import split_mask, tube_mask
 from mien.pretext.targets import PixelTarget
+from mien.tasks.heads import ClipHead
 
 CONVERTER = get_converter("videomae")
-
-
-class LinearHead(nn.Module):
-    def __init__(self, dim: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(dim, outputs)
-
-    def forward(self, features: Features, inputs: ModelInputs) -> Tensor:
-        return self.linear(features.pooled)
 
 
 def run(case: Case) -> None:
@@ -48,7 +40,7 @@ def build(plan: Plan) -> nn.Module:
     if plan.form == "pretraining":
         return create_pretext("masked_autoencoder", plan.model, plan.arguments, VideoInput(stride=4), plan.pretext)
     encoder = create_encoder(plan.model, **plan.arguments)
-    return Recogniser(encoder, LinearHead(encoder.feature_dim, plan.outputs))
+    return Recogniser(encoder, ClipHead(encoder.feature_dim, plan.outputs))
 
 
 def filled(data: dict[str, Any]) -> nn.Module:
@@ -166,7 +158,7 @@ def layer_decay(data: dict[str, Any]) -> None:
     assert len(blocks) == depth
     encoder = create_encoder("videomae_test", depth=depth)
     plan = Plan("finetuned", "", {"pooling": "mean" if "fc_norm.weight" in data["parameters"] else "first"})
-    model = Recogniser(encoder, LinearHead(encoder.feature_dim, 2))
+    model = Recogniser(encoder, ClipHead(encoder.feature_dim, 2))
     names = CONVERTER.to_mien(dict.fromkeys(data["parameters"], torch.zeros(1)), plan)
     own = dict(model.named_parameters())
     assert names.keys() == own.keys()

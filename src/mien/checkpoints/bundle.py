@@ -1,0 +1,88 @@
+"""Bundles: the folder that users hold. Saved complete or not at all, loaded without running anything from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mien.checkpoints import hub
+from mien.checkpoints.card import ModelCard, render_card
+from mien.checkpoints.files import find_bundle, read_specification, read_weights, write_bundle
+from mien.checkpoints.strict import check_fit, load_strictly
+from mien.models import Encoder, Recogniser, create_encoder
+from mien.models.specification import Specification
+from mien.tasks import Task, create_task
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model with everything needed to run it.
+
+    Attributes:
+        model: in eval mode; a ``Recogniser``, or a bare ``Encoder`` where there is no task.
+        specification: how it is fed and read.
+        task: reads its outputs; None for a bare encoder.
+        folder: where it was loaded from.
+    """
+
+    model: Recogniser | Encoder
+    specification: Specification
+    task: Task | None
+    folder: Path
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, with or without a task around it."""
+        return self.model.encoder if isinstance(self.model, Recogniser) else self.model
+
+
+def build(specification: Specification) -> tuple[Recogniser | Encoder, Task | None]:
+    """The model that a Specification describes, with start weights, and its task."""
+    encoder = create_encoder(specification.model, **specification.arguments)
+    if specification.task is None:
+        return encoder, None
+    task = create_task(specification.task)
+    return task.make_model(encoder), task
+
+
+def save(
+    model: Recogniser | Encoder, specification: Specification, folder: Path | str, card: ModelCard | None = None
+) -> Path:
+    """Write a bundle: ``config.json``, ``model.safetensors`` and a model card ``README.md``.
+
+    Args:
+        model: a ``Recogniser`` where the specification has a task, else an ``Encoder``.
+        specification: must rebuild exactly this model.
+        folder: an earlier bundle there is replaced; anything else is refused.
+        card: what the card says beyond the specification.
+
+    Raises:
+        MienError: the specification does not rebuild the model, or the folder cannot be written.
+    """
+    state = model.state_dict()
+    with torch.device("meta"):
+        rebuilt, _ = build(specification)
+    check_fit(rebuilt, state, f"a {type(model).__name__} for the Specification of {specification.model}")
+    folder = Path(folder)
+    write_bundle(folder, specification, state, render_card(specification, card or ModelCard()))
+    return folder
+
+
+def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:
+    """Load a bundle.
+
+    Args:
+        source: a bundle folder, a run that holds one, or a hub id ``owner/name`` or ``owner/name@revision``. Only an id
+            is looked up over the network, and only where no folder could be meant (``mien.checkpoints.hub.is_hub_id``).
+        device: where the model goes.
+
+    Raises:
+        MienError: nothing there, incomplete, damaged, or weights that do not fit the Specification.
+    """
+    folder = hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
+    specification = read_specification(folder)
+    model, task = build(specification)
+    load_strictly(model, read_weights(folder), str(folder))
+    return Bundle(model.to(device).eval(), specification, task, folder)

@@ -1,0 +1,116 @@
+"""The files of a bundle: read with one clear line where something is wrong, written all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mien.errors import MienError
+from mien.models.specification import Specification
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+def find_bundle(folder: Path) -> Path:
+    """The bundle that a folder is, or that a run keeps under ``bundle``; ``MienError`` where there is none."""
+    if not folder.exists():
+        raise MienError(f"{folder} does not exist; give a bundle folder, a finished run, or a hub id like owner/name")
+    if not folder.is_dir():
+        raise MienError(f"{folder} is a file, not a bundle folder; published checkpoints go through `mien convert`")
+    if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
+        folder = folder / "bundle"
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise MienError(f"{folder} is no complete bundle: {name} is missing; save, convert or pull it again")
+    return folder
+
+
+def read_specification(folder: Path) -> Specification:
+    """``config.json`` of a bundle."""
+    path = folder / CONFIG
+    try:
+        return Specification.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise MienError(f"{path} is no Specification: {place}: {first['msg'].lower()}") from error
+    except OSError as error:
+        raise MienError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """``model.safetensors`` of a bundle, on the CPU."""
+    path = folder / WEIGHTS
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise MienError(f"{path} is damaged ({error}); save, convert or pull the bundle again") from error
+
+
+def config_digest_matches(folder: Path) -> bool | None:
+    """Whether the weights were saved with this ``config.json``; None where the weights do not say."""
+    with safe_open(folder / WEIGHTS, framework="pt") as weights:
+        noted = (weights.metadata() or {}).get("config_sha256")
+    return None if noted is None else noted == _digest((folder / CONFIG).read_bytes())
+
+
+def write_bundle(folder: Path, specification: Specification, state: Mapping[str, Tensor], card: str) -> None:
+    """Write all files beside ``folder``, then put them in its place; a failure leaves what was there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and not (folder.is_dir() and _is_replaceable(folder)):
+        raise MienError(f"{folder} holds other things than a bundle; choose a new folder")
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        part.chmod(0o755)
+        config = (specification.model_dump_json(indent=2) + "\n").encode()
+        (part / CONFIG).write_bytes(config)
+        (part / CARD).write_text(card, encoding="utf-8")
+        write_weights(part / WEIGHTS, state, {"config_sha256": _digest(config)})
+        _put_in_place(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Tensors as safetensors, under the final name only when complete. Tensors that share memory are written apart."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    part = path.with_name(f"{path.name}.part")
+    try:
+        save_file(tensors, part, {"format": "pt", **(metadata or {})})
+        os.replace(part, path)
+    except OSError as error:
+        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _is_replaceable(folder: Path) -> bool:
+    return all(entry.name in {CONFIG, WEIGHTS, CARD} for entry in folder.iterdir())
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.replace(part, folder)
+        return
+    old = part.with_suffix(".old")
+    os.replace(folder, old)
+    os.replace(part, folder)
+    shutil.rmtree(old)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

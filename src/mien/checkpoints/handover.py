@@ -1,0 +1,77 @@
+"""From pretraining to fine-tuning: carry an encoder's weights over and say what was and was not carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from mien.checkpoints import hub
+from mien.checkpoints.files import find_bundle, read_specification, read_weights
+from mien.checkpoints.strict import brief
+from mien.errors import MienError
+from mien.models.contract import Encoder
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """What happened to every tensor, by sorted names.
+
+    Attributes:
+        carried: from the source into the encoder (the encoder's names).
+        dropped: in the source but not used (the source's names).
+        new: in the encoder but started anew (the encoder's names).
+    """
+
+    carried: tuple[str, ...]
+    dropped: tuple[str, ...]
+    new: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.carried)} tensors carried, {len(self.dropped)} dropped, {len(self.new)} new"
+
+
+def hand_over(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool = True) -> HandOver:
+    """Carry weights into ``encoder``.
+
+    Args:
+        source: state of an encoder, or of a pretext or recogniser (then its ``encoder.*`` counts, the rest is dropped).
+        encoder: gets the weights.
+        pretrained: the source was pretrained without labels: parameters under ``encoder.fresh`` keep their start
+            values, as published hand-overs do.
+
+    Raises:
+        MienError: a tensor that should be carried is missing in the source, unknown to the encoder, or of another
+            shape. Nothing is skipped silently.
+    """
+    wrapped = any(name.startswith("encoder.") for name in source)
+    prefix = "encoder." if wrapped else ""
+    given = {name.removeprefix(prefix): value for name, value in source.items() if name.startswith(prefix)}
+    own = encoder.state_dict()
+    fresh = {name for name in own.keys() | given.keys() if pretrained and name.startswith(encoder.fresh)}
+    wanted, offered = own.keys() - fresh, given.keys() - fresh
+    if wanted != offered:
+        lacking, strange = wanted - offered, offered - wanted
+        raise MienError(
+            f"these weights are of another model: missing {brief(lacking) or 'nothing'}, "
+            f"unknown {brief(strange) or 'nothing'}; build the encoder with the arguments of the pretraining"
+        )
+    for name in sorted(wanted):
+        if own[name].shape != given[name].shape:
+            raise MienError(
+                f"{name} is {tuple(given[name].shape)} in the weights but {tuple(own[name].shape)} in the model; "
+                "build the encoder with the arguments of the pretraining"
+            )
+    encoder.load_state_dict({name: given[name] for name in wanted}, strict=False)
+    outside = {name for name in source if not name.startswith(prefix)}
+    dropped = outside | {prefix + name for name in given.keys() & fresh}
+    return HandOver(tuple(sorted(wanted)), tuple(sorted(dropped)), tuple(sorted(own.keys() & fresh)))
+
+
+def initialise_from(source: Path | str, encoder: Encoder) -> HandOver:
+    """Start an encoder from a bundle or run (folder or hub id); a bundle without a task counts as pretrained."""
+    folder = hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
+    specification = read_specification(folder)
+    return hand_over(read_weights(folder), encoder, pretrained=specification.task is None)
