@@ -1,8 +1,8 @@
 """MAE-DFER-CA's motion branch: a small convolutional network with continuous attention on one motion picture.
 
-The branch was published with an LGI-Former (MAE-DFER-CA); the blocks come from MMNet (Li et al., CVPR 2022 workshops,
-arXiv 2201.06570). Here it can join any encoder that pools a clip. On FERV39k the published gain over plain MAE-DFER
-is within noise: see ``docs/systems/maedfer_ca.md``.
+The branch was published with an LGI-Former (MAE-DFER-CA); its blocks come from MMNet, a network for micro-expressions.
+Here it can join any encoder that pools a clip. On FERV39k the published gain over plain MAE-DFER is within noise: see
+``docs/systems/maedfer_ca.md``.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ ARCHITECTURES: tuple[str, ...] = (
     "mien.models.svfap",
     "mien.models.vaerr",
     "mien.models.videomae",
+    "mien.models.viper",
 )
 
 _builders: dict[str, Builder] = {}
