@@ -11,7 +11,7 @@ from mien.faces.recipe import CropRecipe
 from mien.models.contract import Encoder, Features, ModelInputs
 from mien.models.specification import Inputs, VideoInput
 from mien.nn import LearnedPositions, SinusoidPositions, Size3, TubeletEmbedding, grid_of, take_tokens
-from mien.nn.initialise import truncated_normal_linears
+from mien.nn.initialise import normal_linears
 from mien.nn.readout import mean_over_space, slices_to_frames
 
 Pooling = Literal["mean", "first"]
@@ -71,7 +71,7 @@ class TubeletEncoder(Encoder):
 
     def initialise(self) -> None:
         """Start values for training without pretraining; call at the end of a subclass's constructor."""
-        truncated_normal_linears(self)
+        normal_linears(self)
 
     def embed(self, video: Tensor, keep: Tensor | None = None) -> Tensor:
         """Video ``(B, C, T, H, W)`` → tokens with positions ``(B, N, D)``, or only those at ``keep`` ``(B, K)``."""
