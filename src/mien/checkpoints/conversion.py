@@ -16,7 +16,6 @@ from mien.checkpoints.files import write_weights
 from mien.checkpoints.reading import read_foreign
 from mien.checkpoints.strict import load_strictly
 from mien.errors import MienError, UsageError
-from mien.faces.recipe import CropRecipe
 from mien.models import Encoder, Recogniser, default_inputs
 from mien.models.specification import Inputs, Provenance, Specification, TaskConfig, VideoInput
 from mien.nn.initialise import SkipInitialisation
@@ -139,7 +138,7 @@ def _inputs(plan: Plan, stride: Any) -> Inputs:
     size = int(plan.arguments.get("size", inputs.video.size))
     changes: dict[str, Any] = {"size": size, "frames": plan.arguments.get("frames", inputs.video.frames)}
     if inputs.video.crop is not None:
-        changes["crop"] = CropRecipe(**(inputs.video.crop.model_dump() | {"size": size}))
+        changes["crop"] = inputs.video.crop.model_copy(update={"size": size})
     if stride is not None:
         changes |= {"stride": int(stride), "fps": None}
     return Inputs(**(dict(inputs) | {"video": VideoInput(**(dict(inputs.video) | changes))}))
