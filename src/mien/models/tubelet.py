@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.faces.recipe import CropRecipe
-from mien.models.contract import Encoder, Features, ModelInputs
+from mien.models.contract import Encoder, Features, ModelInputs, video_of
 from mien.models.specification import Inputs, VideoInput
 from mien.nn import LearnedPositions, SinusoidPositions, Size3, TubeletEmbedding, grid_of, take_tokens
 from mien.nn.initialise import normal_linears
@@ -96,9 +96,7 @@ class TubeletEncoder(Encoder):
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """Features of ``inputs["video"]`` ``(B, C, T, H, W)``; ``frames`` has one entry per frame, ``(B, T, D)``."""
-        video = inputs.get("video")
-        if video is None:
-            raise MienError(f"this model needs video; the batch holds {sorted(inputs) or 'nothing'}")
+        video = video_of(inputs)
         grid = grid_of(video, self.tubelet)
         return self.read_out(self.encode(self.embed(video), grid), grid)
 
