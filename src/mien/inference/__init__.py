@@ -1,1 +1,29 @@
-"""Video in, Timeline out."""
+"""Video in, Timeline out. The names are loaded when first used: timelines can be read and written without torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "predict": "mien.inference.pipeline",
+    "embed": "mien.inference.pipeline",
+    "PredictSettings": "mien.inference.settings",
+    "Stopwatch": "mien.inference.stopwatch",
+    "Timeline": "mien.inference.timeline",
+    "join_timelines": "mien.inference.timeline",
+}
+
+__all__ = ["PredictSettings", "Stopwatch", "Timeline", "embed", "join_timelines", "predict"]
+
+if TYPE_CHECKING:
+    from mien.inference.pipeline import embed, predict
+    from mien.inference.settings import PredictSettings
+    from mien.inference.stopwatch import Stopwatch
+    from mien.inference.timeline import Timeline, join_timelines
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mien.inference' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,0 +1,96 @@
+"""The rules that the EAF 3.0 schema sets, checked on a written document."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+from xml.etree import ElementTree as xml
+
+import pytest
+
+from mien.inference.timeline import Timeline
+
+ORDER = ["HEADER", "TIME_ORDER", "TIER", "LINGUISTIC_TYPE", "CONSTRAINT"]  # of the elements that mien writes
+
+
+@pytest.fixture
+def document(classified: Timeline, tmp_path: Path) -> xml.Element:
+    return xml.parse(classified.to_eaf(tmp_path / "talk.eaf")).getroot()
+
+
+def annotations(tier: xml.Element) -> list[tuple[str, str, str]]:
+    found = tier.findall("ANNOTATION/ALIGNABLE_ANNOTATION")
+    return [(a.attrib["TIME_SLOT_REF1"], a.attrib["TIME_SLOT_REF2"], a.findtext("ANNOTATION_VALUE", "")) for a in found]
+
+
+def test_elements_stand_in_the_order_of_the_schema(document: xml.Element) -> None:
+    positions = [ORDER.index(child.tag) for child in document]
+    assert positions == sorted(positions)
+    assert Counter(child.tag for child in document)["HEADER"] == 1
+    assert [child.tag for child in document[0]] == ["MEDIA_DESCRIPTOR", "PROPERTY"]
+
+
+def test_required_attributes(document: xml.Element) -> None:
+    assert {"AUTHOR", "DATE", "VERSION", "FORMAT"} <= set(document.attrib)
+    assert document.attrib["FORMAT"] == "3.0"
+    assert datetime.fromisoformat(document.attrib["DATE"]).tzinfo is not None
+    schema = "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation"
+    assert document.attrib[schema].endswith("/EAFv3.0.xsd")
+    types = {kind.attrib["LINGUISTIC_TYPE_ID"] for kind in document.iter("LINGUISTIC_TYPE")}
+    for tier in document.iter("TIER"):
+        assert tier.attrib["LINGUISTIC_TYPE_REF"] in types
+    stereotypes = {c.attrib["STEREOTYPE"] for c in document.iter("CONSTRAINT")}
+    assert stereotypes == {"Time_Subdivision", "Symbolic_Subdivision", "Symbolic_Association", "Included_In"}
+
+
+def test_ids_are_unique_and_references_resolve(document: xml.Element) -> None:
+    slots = {slot.attrib["TIME_SLOT_ID"]: int(slot.attrib["TIME_VALUE"]) for slot in document.iter("TIME_SLOT")}
+    ids = [a.attrib["ANNOTATION_ID"] for a in document.iter("ALIGNABLE_ANNOTATION")]
+    tiers = [tier.attrib["TIER_ID"] for tier in document.iter("TIER")]
+    assert len(slots) == len(list(document.iter("TIME_SLOT")))
+    assert len(set(ids)) == len(ids)
+    assert len(set(tiers)) == len(tiers)
+    assert list(slots.values()) == sorted(slots.values())
+    for tier in document.iter("TIER"):
+        spans = [(slots[a], slots[b]) for a, b, _ in annotations(tier)]
+        assert all(a < b for a, b in spans)
+        assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
+
+
+def test_values_are_those_of_the_table(document: xml.Element, classified: Timeline) -> None:
+    slots = {slot.attrib["TIME_SLOT_ID"]: int(slot.attrib["TIME_VALUE"]) for slot in document.iter("TIME_SLOT")}
+    tier = document.find("TIER[@TIER_ID='face 1 sadness']")
+    assert tier is not None
+    rows = classified.of(1)["sadness"]
+    expected = [(round(a * 1000), round(b * 1000), f"{v:.3f}") for (_, _, a, b), v in rows.items()]
+    assert [(slots[a], slots[b], text) for a, b, text in annotations(tier)] == expected
+
+
+def test_equal_neighbours_of_the_prediction_are_one_annotation(document: xml.Element, classified: Timeline) -> None:
+    slots = {slot.attrib["TIME_SLOT_ID"]: int(slot.attrib["TIME_VALUE"]) for slot in document.iter("TIME_SLOT")}
+    tier = document.find("TIER[@TIER_ID='face 0 prediction']")
+    assert tier is not None
+    spans = [(slots[a], slots[b], text) for a, b, text in annotations(tier)]
+    seen = classified.of(0)["prediction"].dropna()
+    assert sum(b - a for a, b, _ in spans) == 200 * len(seen)
+    assert len(spans) < len(seen)
+    for (_, _, start, _), word in seen.items():
+        assert [text for a, b, text in spans if a <= round(start * 1000) < b] == [word]
+    assert all(x[1] < y[0] or x[2] != y[2] for x, y in itertools.pairwise(spans))
+
+
+def test_the_recording_is_linked(classified: Timeline, document: xml.Element) -> None:
+    medium = document.find("HEADER/MEDIA_DESCRIPTOR")
+    assert medium is not None
+    assert Path(unquote(urlparse(medium.attrib["MEDIA_URL"]).path)) == Path("talk.mp4").resolve()
+    assert medium.attrib["MIME_TYPE"] == "video/mp4"
+    assert document[1].tag == "TIME_ORDER"
+
+
+def test_spans_without_a_face_stay_empty(document: xml.Element) -> None:
+    tier = document.find("TIER[@TIER_ID='nobody happiness']")
+    assert tier is not None
+    assert annotations(tier) == []
