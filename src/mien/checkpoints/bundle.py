@@ -13,7 +13,6 @@ from mien.checkpoints.files import find_bundle, read_specification, read_weights
 from mien.checkpoints.strict import check_fit, load_strictly
 from mien.models import Encoder, Recogniser, create_encoder
 from mien.models.specification import Specification
-from mien.nn.initialise import SkipInitialisation
 from mien.tasks import Task, create_task
 
 
@@ -37,11 +36,6 @@ class Bundle:
     def encoder(self) -> Encoder:
         """The encoder, with or without a task around it."""
         return self.model.encoder if isinstance(self.model, Recogniser) else self.model
-
-
-def locate(source: Path | str) -> Path:
-    """The local folder of a bundle; one with a hub id is fetched."""
-    return hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
 
 
 def build(specification: Specification) -> tuple[Recogniser | Encoder, Task | None]:
@@ -68,7 +62,7 @@ def save(
         MienError: the specification does not rebuild the model, or the folder cannot be written.
     """
     state = model.state_dict()
-    with SkipInitialisation():
+    with torch.device("meta"):
         rebuilt, _ = build(specification)
     check_fit(rebuilt, state, f"a {type(model).__name__} for the Specification of {specification.model}")
     folder = Path(folder)
@@ -87,9 +81,8 @@ def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:
     Raises:
         MienError: nothing there, incomplete, damaged, or weights that do not fit the Specification.
     """
-    folder = locate(source)
+    folder = hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
     specification = read_specification(folder)
-    with SkipInitialisation():
-        model, task = build(specification)
+    model, task = build(specification)
     load_strictly(model, read_weights(folder), str(folder))
     return Bundle(model.to(device).eval(), specification, task, folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -85,4 +84,4 @@ def default_inputs(name: str) -> Inputs:
 
 def describe(name: str) -> str:
     """Docstring of the registered configuration."""
-    return inspect.getdoc(_builders[_known(name)]) or ""
+    return _builders[_known(name)].__doc__ or ""

@@ -1,0 +1,159 @@
+"""Forward passes over windows, in batches, beside the decoding of what comes next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mien.checkpoints.bundle import Bundle
+from mien.errors import UsageError
+from mien.inference.settings import PredictSettings
+from mien.inference.stopwatch import Stopwatch
+from mien.models.contract import Recogniser
+
+Values = NDArray[np.float64]  # (T', K): one row for a whole window, or one per output over time
+Key = TypeVar("Key")
+_AHEAD = 2  # batches under way at most; bounds the memory
+
+
+class Predictor:
+    """Windows → what the task reads from them: probabilities or values, named by ``outputs``."""
+
+    def __init__(self, bundle: Bundle, settings: PredictSettings) -> None:
+        if bundle.task is None or not isinstance(bundle.model, Recogniser):
+            raise UsageError("this bundle is a bare encoder without a task; use embed, or train it on a task first")
+        self.task = bundle.task
+        self.kind = self.task.kind
+        self.outputs = self.task.columns()
+        self.per_frame = self.task.config.level == "frame"
+        self._model = bundle.model.eval().to(device_of(settings))
+        self._settings = settings
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """``(B, T', K)``."""
+        with torch.inference_mode(), _precision(self._settings):
+            values = self.task.read(self._model(batch))
+        return values if self.per_frame else values[:, None]
+
+
+class Embedder:
+    """Windows → features of the encoder, named f0, f1, ..."""
+
+    kind = "features"
+
+    def __init__(self, bundle: Bundle, settings: PredictSettings) -> None:
+        encoder = bundle.encoder
+        self.outputs = tuple(f"f{i}" for i in range(encoder.feature_dim))
+        self.per_frame = settings.features == "frames"
+        self._encoder = encoder.eval().to(device_of(settings))
+        self._settings = settings
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """``(B, T', D)``."""
+        with torch.inference_mode(), _precision(self._settings):
+            features = self._encoder.forward_features(batch)
+        if not self.per_frame:
+            return features.pooled.float()[:, None]
+        if features.frames is None:
+            raise UsageError("this encoder gives no features over time; take features=pooled")
+        return features.frames.float()
+
+
+Reader = Predictor | Embedder
+
+
+def device_of(settings: PredictSettings) -> torch.device:
+    """The device that the settings ask for.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} is not known; try cpu, cuda or auto") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {name!r} is not there: torch sees no CUDA device; take cpu or auto")
+    return device
+
+
+def _precision(settings: PredictSettings) -> torch.autocast:
+    return torch.autocast(device_of(settings).type, dtype=torch.bfloat16, enabled=settings.bf16)
+
+
+class Batches(Generic[Key]):
+    """Gathers windows into batches and runs them on a thread of their own; answers come in the order of the windows.
+
+    Args:
+        reader: what is done with a batch.
+        settings: batch size, device and threads.
+        clock: measures the forward passes as ``model``.
+    """
+
+    def __init__(self, reader: Reader, settings: PredictSettings, clock: Stopwatch) -> None:
+        self._reader = reader
+        self._settings = settings
+        self._clock = clock
+        self._device = device_of(settings)
+        threads = settings.model_threads()
+        self._pool = ThreadPoolExecutor(1, "mien-model", initializer=torch.set_num_threads, initargs=(threads,))
+        self._waiting: list[tuple[Key, dict[str, Tensor] | None]] = []
+        self._running: deque[tuple[list[Key], Future[list[Values | None]]]] = deque()
+
+    def put(self, key: Key, tensors: dict[str, Tensor] | None = None) -> None:
+        """Add a window; without ``tensors`` a mark that comes back in its place, without values."""
+        self._waiting.append((key, tensors))
+        if sum(given is not None for _, given in self._waiting) >= self._settings.batch:
+            self._launch()
+
+    def answers(self, all_of_them: bool = False) -> Iterator[tuple[Key, Values | None]]:
+        """What is ready, waiting where too much is under way; with ``all_of_them`` everything that was put in."""
+        if all_of_them:
+            self._launch()
+        while self._running and (all_of_them or len(self._running) > _AHEAD or self._running[0][1].done()):
+            keys, future = self._running.popleft()
+            yield from zip(keys, future.result(), strict=True)
+
+    def close(self) -> None:
+        """Stop; what is under way is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _launch(self) -> None:
+        if self._waiting:
+            keys = [key for key, _ in self._waiting]
+            future = self._pool.submit(self._run, [tensors for _, tensors in self._waiting])
+            self._running.append((keys, future))
+            self._waiting = []
+
+    def _run(self, windows: Sequence[dict[str, Tensor] | None]) -> list[Values | None]:
+        answers: list[Values | None] = [None] * len(windows)
+        with self._clock("model"):
+            for places in _alike(windows):
+                names = windows[places[0]] or {}
+                batch = {
+                    name: torch.stack([(windows[place] or {})[name] for place in places]).to(self._device)
+                    for name in names
+                }
+                for place, values in zip(places, self._reader(batch).cpu().numpy(), strict=True):
+                    answers[place] = values.astype(np.float64)
+        return answers
+
+
+def _alike(windows: Sequence[dict[str, Tensor] | None]) -> list[list[int]]:
+    """Places of windows that can be stacked: the same shapes. Sound windows may differ by a sample."""
+    groups: dict[tuple[tuple[str, tuple[int, ...]], ...], list[int]] = {}
+    for place, tensors in enumerate(windows):
+        if tensors is not None:
+            shape = tuple((name, tuple(tensor.shape)) for name, tensor in tensors.items())
+            groups.setdefault(shape, []).append(place)
+    return list(groups.values())

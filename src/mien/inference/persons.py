@@ -1,0 +1,41 @@
+"""What is known of one face while a recording streams past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mien.inference.average import TrackRows
+from mien.inference.boxes import BoxTrail
+from mien.inference.windows import Stretch
+
+
+@dataclass
+class Person:
+    """One track: its rows, its boxes, and the stretch that is under way (None while the face is out of sight)."""
+
+    rows: TrackRows
+    trail: BoxTrail = field(default_factory=BoxTrail)
+    stretch: Stretch | None = None
+    seen: float = 0.0  # seconds until which it was there
+
+
+@dataclass(frozen=True)
+class Span:
+    """What the pipeline remembers of a window while the model works on it.
+
+    Attributes:
+        track: id.
+        start, end: seconds that it covers.
+        times: seconds of its samples.
+        valid: how many of them are its own.
+        settled: seconds before which nothing of this track will change any more, once the answer is in.
+        heard: whether sound is part of it.
+    """
+
+    track: int
+    start: float
+    end: float
+    times: tuple[float, ...]
+    valid: int
+    settled: float
+    heard: bool

@@ -1,0 +1,219 @@
+"""Recordings → timelines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from mien.checkpoints.bundle import Bundle, load
+from mien.errors import MienError, UsageError
+from mien.inference.boxes import BoxTrail
+from mien.inference.forward import Batches, Embedder, Predictor, Reader
+from mien.inference.grid import Grid, frame_grid, regular_grid
+from mien.inference.hearing import Hearing
+from mien.inference.persons import Person, Span
+from mien.inference.recording import Progress, Recording
+from mien.inference.settings import PredictSettings
+from mien.inference.stopwatch import Stopwatch
+from mien.inference.timeline import TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
+from mien.inference.voice import silent_rows, uncovered, voice_rows
+from mien.inference.watching import watch
+from mien.media import MediaInfo, VideoReader, probe, sound_chunks
+
+PathLike: TypeAlias = str | os.PathLike[str]
+_STEP = 0.2  # seconds between rows of models that judge a clip as a whole
+
+
+def predict(
+    path: PathLike | Sequence[PathLike],
+    model: Bundle | PathLike,
+    settings: PredictSettings | None = None,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+) -> Timeline:
+    """Read apparent emotion from recordings.
+
+    Every face is followed; the model slides over each of them in overlapping windows, whose answers are averaged,
+    the middle of a window counting most. Memory does not grow with the length of a recording, but for the rows.
+
+    Args:
+        path: a recording, or several.
+        model: a bundle, or where it lies (folder or hub id).
+        settings: see ``PredictSettings``.
+        progress: called with seconds done and seconds in all.
+        clock: collects seconds per stage: decode, detect, follow (with detect and waiting for pictures), crop, model.
+
+    Returns:
+        One timeline of all recordings.
+
+    Raises:
+        MienError: a recording or the bundle cannot be read, or holds nothing that the model takes.
+        UsageError: the bundle has no task.
+    """
+    settings = settings or PredictSettings()
+    bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
+    return _read_all(path, bundle, Predictor(bundle, settings), settings, progress, clock)
+
+
+def embed(
+    path: PathLike | Sequence[PathLike],
+    model: Bundle | PathLike,
+    settings: PredictSettings | None = None,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
+) -> Timeline:
+    """Features of the encoder over time, columns ``f0``, ``f1``, ...; otherwise as ``predict``."""
+    settings = settings or PredictSettings()
+    bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
+    return _read_all(path, bundle, Embedder(bundle, settings), settings, progress, clock)
+
+
+def _read_all(
+    path: PathLike | Sequence[PathLike],
+    bundle: Bundle,
+    reader: Reader,
+    settings: PredictSettings,
+    progress: Progress | None,
+    clock: Stopwatch | None,
+) -> Timeline:
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    names = [os.fspath(one) for one in paths]
+    if len(set(names)) < len(names):
+        raise UsageError("a recording is named twice; name each once")
+    job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch())
+    return join_timelines([job.read(name) for name in names])
+
+
+def _silent(done: float, total: float) -> None:
+    pass
+
+
+class _Job:
+    """One model over one recording after the other."""
+
+    def __init__(
+        self, bundle: Bundle, reader: Reader, settings: PredictSettings, progress: Progress, clock: Stopwatch
+    ) -> None:
+        self._reader = reader
+        self._settings = settings
+        self._progress = progress
+        self._clock = clock
+        self._inputs = bundle.specification.inputs
+        self._model = bundle.specification.model
+
+    def read(self, path: str) -> Timeline:
+        info = probe(path)
+        self._check(info)
+        with ExitStack() as stack:
+            batches: Batches[Span] = Batches(self._reader, self._settings, self._clock)
+            stack.callback(batches.close)
+            if info.picture is not None and self._inputs.video is not None:
+                video = stack.enter_context(VideoReader(path))
+                return self._watch(info, video, batches)
+            return self._listen(info, batches)
+
+    def _check(self, info: MediaInfo) -> None:
+        """Whether there is anything in the recording that the model takes."""
+        sees, hears = self._inputs.video is not None, self._inputs.sound is not None
+        if not sees and not hears:
+            raise MienError(f"the model {self._model} takes prepared feature streams, not recordings")
+        if (sees and info.picture) or (hears and info.sound):
+            return
+        if sees and not hears:
+            raise MienError(f"{info.path}: holds sound only, and the model {self._model} sees but does not hear")
+        raise MienError(f"{info.path}: has no sound, and the model {self._model} hears but does not see")
+
+    def _watch(self, info: MediaInfo, video: VideoReader, batches: Batches[Span]) -> Timeline:
+        """A recording with pictures, for a model that sees."""
+        assert self._inputs.video is not None
+        grid = self._grid(video.times, video.duration)
+        listens = self._inputs.sound is not None and info.sound is not None
+        with ExitStack() as stack:
+            hearing = stack.enter_context(self._hearing(info.path)) if listens else None
+            recording = Recording(
+                self._inputs, grid, batches, len(self._reader.outputs), self._settings, hearing, self._clock
+            )
+            whole = self._inputs.video.crop is None
+            frames = stack.enter_context(closing(watch(video, self._settings, whole, self._clock)))
+            blocks = list(recording.rows(frames, self._progress))
+        persons = recording.persons
+        lives = [(person.rows.start, person.rows.end) for person in persons.values()]
+        blocks += self._faceless(info.path, uncovered(lives, grid.end), grid, batches, listens)
+        return self._timeline(info, grid, blocks, persons)
+
+    def _listen(self, info: MediaInfo, batches: Batches[Span]) -> Timeline:
+        """Sound alone: of a recording without pictures, or for a model that does not see."""
+        duration = info.duration if info.picture else self._sound_end(info.path)
+        grid = regular_grid(np.zeros(0), duration, _STEP if self._per_frame_step() else self._step())
+        return self._timeline(info, grid, self._faceless(info.path, [(0.0, grid.end)], grid, batches, True), {})
+
+    def _faceless(
+        self, path: str, stretches: list[tuple[float, float]], grid: Grid, batches: Batches[Span], listens: bool
+    ) -> list[Rows]:
+        """Rows of the stretches without a face."""
+        width = len(self._reader.outputs)
+        if not listens:
+            return list(silent_rows(stretches, grid, width))
+        with self._hearing(path) as hearing:
+            return list(voice_rows(stretches, grid, hearing, self._inputs, batches, width, self._settings.window))
+
+    def _hearing(self, path: str) -> Hearing:
+        assert self._inputs.sound is not None
+        return Hearing(path, self._inputs.sound.rate)
+
+    def _sound_end(self, path: str) -> float:
+        """Where the sound ends in seconds; not all containers say it, so it is decoded once."""
+        assert self._inputs.sound is not None
+        return max((piece.end for piece in sound_chunks(path, self._inputs.sound.rate)), default=0.0)
+
+    def _per_frame_step(self) -> bool:
+        step = self._settings.step
+        return step == "frame" or (step is None and self._reader.per_frame)
+
+    def _step(self) -> float:
+        step = self._settings.step
+        return _STEP if step is None or isinstance(step, str) else step
+
+    def _grid(self, times: np.ndarray, duration: float) -> Grid:
+        if self._per_frame_step():
+            return frame_grid(times, duration)
+        return regular_grid(times, duration, self._step())
+
+    def _timeline(self, info: MediaInfo, grid: Grid, blocks: Iterable[Rows], persons: dict[int, Person]) -> Timeline:
+        picture = info.picture
+        file = FileInfo(
+            info.path,
+            round(grid.end, 6),
+            picture.width if picture else 0,
+            picture.height if picture else 0,
+            round(picture.fps, 6) if picture and np.isfinite(picture.fps) else 0.0,
+            info.sound is not None,
+        )
+        trails = {track: person.trail for track, person in sorted(persons.items())}
+        return make_timeline(
+            {info.path: list(blocks)},
+            self._reader.kind,
+            self._reader.outputs,
+            {info.path: file},
+            _tracks(info.path, trails),
+            self._model,
+            None if self._per_frame_step() and len(grid.times) else self._step(),
+        )
+
+
+def _tracks(path: str, trails: dict[int, BoxTrail]) -> pd.DataFrame:
+    """Boxes of all tracks as the timeline keeps them; pixels to a tenth."""
+    parts = []
+    for track, trail in trails.items():
+        samples = trail.samples()
+        samples[:, 1:5] = samples[:, 1:5].round(1)
+        part = pd.DataFrame(samples.round(6), columns=list(TRACK_COLUMNS[2:]))
+        part.insert(0, "track", track)
+        part.insert(0, "file", pd.Series([path] * len(part), dtype="str"))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(TRACK_COLUMNS))

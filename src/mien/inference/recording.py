@@ -1,0 +1,157 @@
+"""One recording through the model: pictures stream in, rows stream out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from mien.data.inputs import sound_span, square, to_tensors
+from mien.faces.crop import Cropper
+from mien.faces.types import TrackedFrame
+from mien.faces.warp import cut
+from mien.inference.average import TrackRows
+from mien.inference.forward import Batches, Values
+from mien.inference.grid import Grid
+from mien.inference.hearing import Hearing
+from mien.inference.persons import Person, Span
+from mien.inference.settings import PredictSettings
+from mien.inference.stopwatch import Stopwatch
+from mien.inference.timeline import Rows
+from mien.inference.windows import Stretch, Window, sampling_of
+from mien.media import Clip
+from mien.models.specification import Inputs
+
+Progress = Callable[[float, float], None]  # seconds done, seconds in all
+
+
+class Recording:
+    """Rows of every face of one recording.
+
+    Args:
+        inputs: what the model takes; with pictures.
+        grid: where rows lie.
+        batches: where windows are answered.
+        width: number of outputs.
+        settings: see ``PredictSettings``.
+        hearing: its sound, for models that listen.
+        clock: measures stages.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        grid: Grid,
+        batches: Batches[Span],
+        width: int,
+        settings: PredictSettings,
+        hearing: Hearing | None,
+        clock: Stopwatch,
+    ) -> None:
+        assert inputs.video is not None
+        self.persons: dict[int, Person] = {}
+        self._inputs = inputs
+        self._grid = grid
+        self._batches = batches
+        self._width = width
+        self._settings = settings
+        self._hearing = hearing
+        self._clock = clock
+        self._sampling = sampling_of(inputs.video, grid.times, settings.hop, settings.window)
+        self._cropper = None if inputs.video.crop is None else Cropper(inputs.video.crop)
+
+    def rows(self, frames: Iterable[TrackedFrame], progress: Progress) -> Iterator[Rows]:
+        """Stream the frames of the whole recording; rows come as soon as nothing can change them."""
+        for frame in frames:
+            with self._clock("crop"):
+                self._look(frame)
+            if self._hearing is not None:
+                self._hearing.forget(self._oldest(frame.time))
+            yield from self._settle(self._batches.answers())
+            progress(self._grid.frame_end(frame.index), self._grid.end)
+        for person in self.persons.values():
+            self._leave(person)
+        yield from self._settle(self._batches.answers(all_of_them=True))
+        for person in self.persons.values():
+            rest = person.rows.take(np.inf, last=True)
+            if rest is not None:
+                yield rest
+
+    def _look(self, frame: TrackedFrame) -> None:
+        """Take in one frame: every face that is there, and those that have been away for too long."""
+        for face in frame.faces:
+            person = self._person(face.track, frame)
+            person.trail.add(frame.time, face.box, face.score, person.seen)
+            assert person.stretch is not None
+            wanted = person.stretch.wants(frame.index)
+            if self._cropper is None:
+                image = square(frame.image[None])[0].copy() if wanted else frame.image
+            else:
+                place = self._cropper.place(face.track, frame.time, face)
+                recipe = self._cropper.recipe
+                image = cut(frame.image, place, recipe.size, recipe.fill) if wanted else frame.image
+            if wanted:
+                for window in person.stretch.push(frame.index, frame.time, image):
+                    self._submit(window)
+        for person in self.persons.values():
+            if person.stretch is not None and frame.time - person.seen > self._settings.gap:
+                self._leave(person)
+
+    def _person(self, track: int, frame: TrackedFrame) -> Person:
+        if track not in self.persons:
+            self.persons[track] = Person(TrackRows(track, frame.time, self._grid, self._width))
+        person = self.persons[track]
+        if person.stretch is None:
+            person.stretch = Stretch(track, self._sampling, frame.index)
+        person.rows.see(frame.index)
+        person.seen = self._grid.frame_end(frame.index)
+        return person
+
+    def _leave(self, person: Person) -> None:
+        """The face has gone: its last window, and a mark behind which all its rows so far are final."""
+        if person.stretch is None:
+            return
+        track = person.rows.track
+        for window in person.stretch.finish():
+            self._submit(window)
+        self._batches.put(Span(track, person.seen, person.seen, (), 0, person.seen, False))
+        if self._cropper is not None:
+            self._cropper.forget(track)
+        person.stretch = None
+
+    def _submit(self, window: Window) -> None:
+        times = np.array([sample.time for sample in window.samples])
+        clip = Clip(
+            np.stack([sample.image for sample in window.samples]),
+            times,
+            present=np.array([sample.present for sample in window.samples]),
+        )
+        if self._hearing is not None and self._inputs.sound is not None:
+            clip = self._hearing.give(clip, *sound_span(times, self._inputs.sound))
+        heard = clip.sound is not None
+        span = Span(window.track, window.start, window.end, tuple(times), window.valid, window.settled, heard)
+        self._batches.put(span, to_tensors(clip, self._inputs))
+
+    def _oldest(self, now: float) -> float:
+        """Start of the earliest window that may still come."""
+        return min([now, *(person.stretch.oldest for person in self.persons.values() if person.stretch is not None)])
+
+    def _settle(self, answers: Iterable[tuple[Span, Values | None]]) -> Iterator[Rows]:
+        for span, values in answers:
+            rows = self.persons[span.track].rows
+            if values is not None:
+                add_answer(rows, span, values)
+            done = rows.take(span.settled)
+            if done is not None:
+                yield done
+
+
+def add_answer(rows: TrackRows, span: Span, values: Values) -> None:
+    """Place a window's answer on the grid: values per sample at the samples' times, others evenly over the window."""
+    if len(values) == 1:
+        times = np.array([(span.start + span.end) / 2])
+    elif len(values) == len(span.times):
+        times, values = np.array(span.times[: span.valid]), values[: span.valid]
+    else:
+        times = span.start + (np.arange(len(values)) + 0.5) * (span.end - span.start) / len(values)
+    rows.add(span.start, span.end, times, values, span.heard)

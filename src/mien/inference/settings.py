@@ -1,0 +1,46 @@
+"""What a prediction may be told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PredictSettings(BaseModel):
+    """Settings of ``predict`` and ``embed``.
+
+    Attributes:
+        step: seconds between rows, or ``frame`` for one row per frame of the recording. None: 0.2 s for models that
+            judge a clip as a whole, ``frame`` for those that answer per frame.
+        hop: seconds from one window of the model to the next. None: half a window, so that every moment away from a
+            track's ends is seen twice.
+        window: seconds of a window for models that take any length.
+        gap: seconds for which a face may be out of sight before its windows start afresh; rows in between are NaN
+            in any case.
+        batch: windows per forward pass.
+        features: what ``embed`` gives: the clip's ``pooled`` features, or those over time, ``frames``.
+        detector: path of a YuNet ONNX file; None takes the MTCNN that ships with mien.
+        device: where the model runs: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is one.
+        bf16: run the model in bfloat16 (autocast): faster on hardware that has it, values change in the third digit.
+        threads: threads of the model on the CPU; None leaves one core to decoding and detection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: float | Literal["frame"] | None = Field(default=None)
+    hop: float | None = Field(default=None, gt=0)
+    window: float = Field(default=8.0, gt=0)
+    gap: float = Field(default=1.0, ge=0)
+    batch: int = Field(default=4, ge=1)
+    features: Literal["pooled", "frames"] = "pooled"
+    detector: Path | None = None
+    device: str = "cpu"
+    bf16: bool = False
+    threads: int | None = Field(default=None, ge=1)
+
+    def model_threads(self) -> int:
+        """Threads of the model on the CPU."""
+        return self.threads or max((os.cpu_count() or 1) - 1, 1)
