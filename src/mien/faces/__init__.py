@@ -1,6 +1,6 @@
 """Find faces, follow them through a recording, cut them out.
 
-The public names are loaded when first used: the room's data types and crop recipe need no torch, MTCNN does.
+The public names are loaded when first used: the room's data types and settings need no torch, MTCNN does.
 """
 
 from __future__ import annotations
@@ -14,16 +14,30 @@ _PUBLIC = {
     "Cropper": "mien.faces.crop",
     "Detection": "mien.faces.types",
     "Detector": "mien.faces.types",
+    "FaceTracker": "mien.faces.tracker",
     "TrackedFace": "mien.faces.types",
     "TrackedFrame": "mien.faces.types",
+    "TrackingSettings": "mien.faces.settings",
 }
 
-__all__ = ["MTCNN", "CropRecipe", "Cropper", "Detection", "Detector", "TrackedFace", "TrackedFrame"]
+__all__ = [
+    "MTCNN",
+    "CropRecipe",
+    "Cropper",
+    "Detection",
+    "Detector",
+    "FaceTracker",
+    "TrackedFace",
+    "TrackedFrame",
+    "TrackingSettings",
+]
 
 if TYPE_CHECKING:
     from mien.faces.crop import Cropper
     from mien.faces.mtcnn import MTCNN
     from mien.faces.recipe import CropRecipe
+    from mien.faces.settings import TrackingSettings
+    from mien.faces.tracker import FaceTracker
     from mien.faces.types import Detection, Detector, TrackedFace, TrackedFrame
 
 

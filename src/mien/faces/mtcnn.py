@@ -22,6 +22,7 @@ from mien.faces.networks import Cascade, OutputNet, ProposalNet, RefineNet
 from mien.faces.types import Detection, Floats, Image
 
 SMALLEST = 20  # px: the networks need a face about this high in the picture that they look at
+LOOKS = (1.0, 1.15)  # sizes at which ``refine`` looks at a box, the largest last
 PROPOSALS = 1000  # best windows kept per picture and level; bounds the work on pictures that are all texture
 
 
@@ -78,27 +79,37 @@ class MTCNN:
         return [[face for face, place in zip(scaled, picture, strict=True) if place == n] for n in range(len(images))]
 
     def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
-        """Look for a face at each of ``boxes`` ``(K, 4)`` in one picture with O-Net alone; None where there is none."""
+        """Look for a face at each of ``boxes`` ``(K, 4)`` in one picture with O-Net alone; None where there is none.
+
+        O-Net looks four times, at two sizes and mirrored, and its answers are averaged (the score over log-odds): box
+        and landmarks of a video then shake a third as much as those of ``detect``, and what is taken for a face by
+        chance falls through.
+        """
         squares = squared(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
         found: list[Detection | None] = [None] * len(squares)
         seen = [k for k, box in enumerate(squares) if _touches(box, image)]
-        if seen:
-            with torch.inference_mode(), one_thread():
-                score, offset, shares = self._run(self._nets.output, [self._window(image, squares[k]) for k in seen])
-            boxes, points = _placed(squares[seen], offset, shares)
-            for k, face in zip(seen, zip(boxes, score, points, strict=True), strict=True):
-                found[k] = Detection(face[0], float(face[1]), face[2]) if face[1] > self.thresholds[2] else None
+        with torch.inference_mode(), one_thread():
+            for k in seen:
+                face = self._looked_at(image, squares[k])
+                found[k] = face if face.score > self.thresholds[2] else None
         return found
 
-    def _window(self, image: Image, box: Floats) -> Tensor:
-        """What O-Net sees of one square box: ``(1, 3, 48, 48)``. Touches only the pixels under the box."""
+    def _looked_at(self, image: Image, box: Floats) -> Detection:
+        """O-Net's answers about one square box over several looks, averaged. Touches only the pixels around the box."""
+        looks = _scaled_about_centre(box, LOOKS)
         height, width = image.shape[:2]
-        left, top, right, bottom = np.floor(box).astype(int)
+        left, top, right, bottom = np.floor(looks[-1]).astype(int)
         x, y = max(left, 0), max(top, 0)
         part = image[y : min(bottom, height), x : min(right, width)]
         ratio = max(1, (right - left) // (3 * OutputNet.window))
         views = IntegralImages(self._tensor(reduced(part[None], ratio)))
-        return views.windows(np.zeros(1), ((box - (x, y, x, y)) / ratio)[None], OutputNet.window)
+        windows = views.windows(np.zeros(len(looks)), (looks - (x, y, x, y)) / ratio, OutputNet.window)
+        score, offset, shares = self._run(self._nets.output, [torch.cat([windows, windows.flip(-1)])])
+        offset, shares = _averaged_with_mirrored(offset, shares)
+        faces, points = _placed(looks, offset, shares)
+        bounded = score.clip(1e-6, 1 - 1e-6)
+        odds = float(np.log(bounded / (1 - bounded)).mean())
+        return Detection(faces.mean(axis=0), 1 / (1 + float(np.exp(-odds))), points.mean(axis=0))
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(images).to(self.device)
@@ -217,6 +228,20 @@ def _placed(boxes: Floats, offset: Floats, shares: Floats) -> tuple[Floats, Floa
     """O-Net's answers in pixels: boxes ``(K, 4)`` and landmarks ``(K, 5, 2)``."""
     points = boxes[:, None, :2] + shares * (boxes[:, 2:] - boxes[:, :2])[:, None]
     return shifted(boxes, offset), points
+
+
+def _scaled_about_centre(box: Floats, scales: tuple[float, ...]) -> Floats:
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    return np.stack([np.concatenate([centre - half * scale, centre + half * scale]) for scale in scales])
+
+
+def _averaged_with_mirrored(offset: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """The first half of the answers averaged with the second half, which was given for mirrored windows."""
+    offset, mirrored = np.split(offset, 2)
+    shares, turned = np.split(shares, 2)
+    mirrored = mirrored[:, [2, 1, 0, 3]] * (-1, 1, -1, 1)
+    turned = turned[:, [1, 0, 2, 4, 3]] * (-1, 1) + (1, 0)  # what was the left eye is now the right one
+    return (offset + mirrored) / 2, (shares + turned) / 2
 
 
 def _suppress_each(

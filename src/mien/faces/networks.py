@@ -14,20 +14,32 @@ from torch import Tensor, nn
 
 
 class HalvingPool(nn.Module):
-    """Maximum over 2 x 2 windows, stride 2, an odd last row or column pooled alone.
+    """Maximum over windows of 2 or 3 pixels every 2 pixels; what is left over at the end is pooled alone.
 
-    Equal to ``nn.MaxPool2d(2, ceil_mode=True)`` and about 20 times as fast on one CPU thread, where the stock layer
+    Equal to ``nn.MaxPool2d(kernel, 2, ceil_mode=True)`` and many times as fast on one CPU thread, where the stock layer
     would take half of a whole detection.
     """
 
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+
     def forward(self, x: Tensor) -> Tensor:
-        x = nn.functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2), mode="replicate") if _odd(x) else x
-        rows = torch.maximum(x[..., ::2, :], x[..., 1::2, :])
-        return torch.maximum(rows[..., ::2], rows[..., 1::2])
+        return self._pooled(self._pooled(x, -2), -1)
 
-
-def _odd(x: Tensor) -> bool:
-    return bool(x.shape[-1] % 2 or x.shape[-2] % 2)
+    def _pooled(self, x: Tensor, dim: int) -> Tensor:
+        size = x.shape[dim]
+        count = -(-(size - self.kernel) // 2) + 1
+        missing = 2 * (count - 1) + self.kernel - size
+        if missing:  # the last window sees the last pixel again, which changes no maximum
+            x = torch.cat([x, *[x.narrow(dim, size - 1, 1)] * missing], dim)
+        pooled = x.narrow(dim, 0, 2 * count - 1)
+        step = [slice(None)] * x.dim()
+        step[dim] = slice(None, None, 2)
+        pooled = pooled[tuple(step)]
+        for shift in range(1, self.kernel):
+            pooled = torch.maximum(pooled, x.narrow(dim, shift, 2 * count - 1)[tuple(step)])
+        return pooled
 
 
 def _convolutions(
@@ -42,10 +54,6 @@ def _convolutions(
     return nn.Sequential(layers)
 
 
-def _pool3() -> nn.Module:
-    return nn.MaxPool2d(3, 2, ceil_mode=True)
-
-
 class ProposalNet(nn.Module):
     """P-Net: fully convolutional, windows of 12 px every 2 px.
 
@@ -57,7 +65,7 @@ class ProposalNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = _convolutions((3, 10, 16, 32), (3, 3, 3), (HalvingPool(), None, None))
+        self.body = _convolutions((3, 10, 16, 32), (3, 3, 3), (HalvingPool(2), None, None))
         self.face = nn.Conv2d(32, 2, 1)
         self.box = nn.Conv2d(32, 4, 1)
 
@@ -74,7 +82,7 @@ class RefineNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = _convolutions((3, 28, 48, 64), (3, 3, 2), (_pool3(), _pool3(), None))
+        self.body = _convolutions((3, 28, 48, 64), (3, 3, 2), (HalvingPool(3), HalvingPool(3), None))
         self.dense = nn.Linear(576, 128)
         self.act = nn.PReLU(128)
         self.face = nn.Linear(128, 2)
@@ -96,7 +104,7 @@ class OutputNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        pools = (_pool3(), _pool3(), HalvingPool(), None)
+        pools = (HalvingPool(3), HalvingPool(3), HalvingPool(2), None)
         self.body = _convolutions((3, 32, 64, 64, 128), (3, 3, 3, 2), pools)
         self.dense = nn.Linear(1152, 256)
         self.act = nn.PReLU(256)

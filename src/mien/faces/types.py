@@ -65,7 +65,7 @@ class TrackedFace:
     Attributes:
         track: id of the person's track, from 0 in order of appearance; the same through cuts and short losses.
         box: as in ``Detection``.
-        score: 0..1 confidence for this frame; where interpolated, that of the neighbours, lowered.
+        score: 0..1 confidence for this frame; where interpolated, half of that of the less certain neighbour.
         landmarks: as in ``Detection``.
         source: ``detected``: the detector saw it in this very frame; ``interpolated``: filled in between such frames.
     """
