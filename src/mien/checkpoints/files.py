@@ -86,8 +86,9 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
     tensors = {}
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()
-        tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
+        memory = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
     part = path.with_name(f"{path.name}.part")
     try:
         save_file(tensors, part, {"format": "pt", **(metadata or {})})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ def read_pickled(path: Path | str, inert: Iterable[str] = ()) -> Any:
     path = Path(path)
     names = (*INERT_TYPES, *inert)
     try:
-        with torch.serialization.safe_globals([(Inert, name) for name in names]):
+        with torch.serialization.safe_globals([(Inert, name) for name in names]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notes on old or odd pickle protocols; what matters is raised
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a crafted or damaged file may raise anything at all
         raise MienError(_refusal(path, error)) from error

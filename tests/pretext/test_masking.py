@@ -1,0 +1,56 @@
+"""Masks: published draws, and what must hold for every mask."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.errors import MienError
+from mien.pretext.masking import TubeMask, split_mask, tube_mask
+
+
+def test_published_draws_with_the_legacy_generator() -> None:
+    mask = tube_mask(np.random.RandomState(0), (8, 14, 14), 0.9).reshape(8, 196)
+    visible = [1, 9, 10, 11, 34, 43, 58, 63, 73, 81, 86, 98, 109, 115, 121, 125, 135, 141, 148, 189]
+    assert all(np.flatnonzero(~row).tolist() == visible for row in mask)
+
+
+@given(st.integers(1, 4), st.integers(2, 6), st.integers(2, 6), st.floats(0.3, 0.95), st.integers(0, 99))
+def test_a_tube_hides_the_same_share_of_every_slice(t: int, h: int, w: int, ratio: float, seed: int) -> None:
+    mask = tube_mask(np.random.default_rng(seed), (t, h, w), ratio).reshape(t, h * w)
+    assert (mask == mask[0]).all()
+    assert mask[0].sum() == int(ratio * h * w)
+
+
+def test_splitting_keeps_raster_order_and_loses_no_token() -> None:
+    split = split_mask(np.array([True, False, True, True, False]))
+    assert split["visible"].tolist() == [1, 4]
+    assert split["masked"].tolist() == [0, 2, 3]
+    assert split["visible"].dtype == torch.int64
+
+
+def test_the_loader_draws_from_the_item_and_its_generator_alone() -> None:
+    draw = pickle.loads(pickle.dumps(TubeMask((2, 16, 16), 0.75)))
+    item = {"video": torch.zeros(3, 8, 64, 64)}
+    first, again = (draw(np.random.default_rng(3), item) for _ in range(2))
+    other = draw(np.random.default_rng(4), item)
+    assert torch.equal(first["visible"], again["visible"])
+    assert not torch.equal(first["visible"], other["visible"])
+    assert len(first["visible"]) == 16
+    assert len(first["masked"]) == 48
+
+
+def test_clips_that_tubelets_do_not_divide_are_refused() -> None:
+    with pytest.raises(MienError, match="7 frames cannot be cut"):
+        TubeMask((2, 16, 16))(np.random.default_rng(0), {"video": torch.zeros(3, 7, 64, 64)})
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1])
+def test_ratio_must_hide_and_show_something(ratio: float) -> None:
+    with pytest.raises(ValueError, match="mask ratio"):
+        TubeMask((2, 16, 16), ratio)
