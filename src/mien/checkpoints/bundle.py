@@ -13,6 +13,7 @@ from mien.checkpoints.files import find_bundle, read_specification, read_weights
 from mien.checkpoints.strict import check_fit, load_strictly
 from mien.models import Encoder, Recogniser, create_encoder
 from mien.models.specification import Specification
+from mien.nn.initialise import SkipInitialisation
 from mien.tasks import Task, create_task
 
 
@@ -36,6 +37,11 @@ class Bundle:
     def encoder(self) -> Encoder:
         """The encoder, with or without a task around it."""
         return self.model.encoder if isinstance(self.model, Recogniser) else self.model
+
+
+def locate(source: Path | str) -> Path:
+    """The local folder of a bundle; one with a hub id is fetched."""
+    return hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
 
 
 def build(specification: Specification) -> tuple[Recogniser | Encoder, Task | None]:
@@ -62,7 +68,7 @@ def save(
         MienError: the specification does not rebuild the model, or the folder cannot be written.
     """
     state = model.state_dict()
-    with torch.device("meta"):
+    with SkipInitialisation():
         rebuilt, _ = build(specification)
     check_fit(rebuilt, state, f"a {type(model).__name__} for the Specification of {specification.model}")
     folder = Path(folder)
@@ -81,8 +87,9 @@ def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:
     Raises:
         MienError: nothing there, incomplete, damaged, or weights that do not fit the Specification.
     """
-    folder = hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
+    folder = locate(source)
     specification = read_specification(folder)
-    model, task = build(specification)
+    with SkipInitialisation():
+        model, task = build(specification)
     load_strictly(model, read_weights(folder), str(folder))
     return Bundle(model.to(device).eval(), specification, task, folder)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mien.checkpoints import hub
-from mien.checkpoints.files import find_bundle, read_specification, read_weights
+from mien.checkpoints.bundle import locate
+from mien.checkpoints.files import read_specification, read_weights
 from mien.checkpoints.strict import brief
 from mien.errors import MienError
 from mien.models.contract import Encoder
@@ -72,6 +72,6 @@ def hand_over(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool =
 
 def initialise_from(source: Path | str, encoder: Encoder) -> HandOver:
     """Start an encoder from a bundle or run (folder or hub id); a bundle without a task counts as pretrained."""
-    folder = hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
+    folder = locate(source)
     specification = read_specification(folder)
     return hand_over(read_weights(folder), encoder, pretrained=specification.task is None)

@@ -1,6 +1,7 @@
 """Video and sound, in and out. Time is seconds from the first picture; frames are addressed by presentation time."""
 
 from mien.media.clip import Clip
+from mien.media.features import log_mel, mfcc
 from mien.media.limits import LIMITS, Limits
 from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
 from mien.media.sound import Sound, read_sound, sound_chunks
@@ -18,6 +19,8 @@ __all__ = [
     "SoundInfo",
     "VideoReader",
     "VideoWriter",
+    "log_mel",
+    "mfcc",
     "probe",
     "read_sound",
     "sound_chunks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import av
 from mien.media.files import open_recording
 from mien.media.index import Key
 from mien.media.limits import WorkClock
+from mien.media.packets import decode_packets, read_packets
 
 
 class FrameDecoder:
@@ -27,23 +29,17 @@ class FrameDecoder:
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
 
-    def start(self, key: Key | None) -> None:
+    def start(self, key: Key | None, seekable: bool) -> None:
         """Go to ``key``; None is the file's beginning."""
         with self._clock.working():
-            if key is None:
+            if key is None or not seekable or self._container is None:
                 self._open()
-                self._frames = self._decode(self._container.demux(self._stream), None)
-                return
-            if self._container is None:
-                self._open()
-            packets = self._seek(key)
-            self._frames = self._decode(packets, key)
+            packets = self._packets() if key is None else self._from(key, seekable)
+            self._frames = decode_packets(packets, self._stream, self._clock)
 
     def next(self) -> Any | None:
         """The next frame (``av.VideoFrame``), or None after the last one."""
-        with self._clock.working():
-            self._clock.check()
-            return next(self._frames, None)
+        return next(self._frames, None)
 
     def close(self) -> None:
         """Close the file; ``start`` opens it again."""
@@ -58,47 +54,26 @@ class FrameDecoder:
         self._stream = self._container.streams[self._number]
         prepare_stream(self._stream, self._threads, self._clock)
 
-    def _seek(self, key: Key) -> Iterator[Any]:
-        """Packets from ``key`` on. Containers may land anywhere near: what lies before the key is not decoded."""
-        try:
-            self._container.seek(key.pts if key.dts is None else key.dts, stream=self._stream)
-            packets = self._container.demux(self._stream)
-            for packet in packets:
-                if packet.pts == key.pts:
-                    return _with(packet, packets)
-                if packet.is_keyframe and packet.pts is not None and packet.pts > key.pts:
-                    break
-        except av.FFmpegError:
-            pass
-        self._open()
-        return self._container.demux(self._stream)
+    def _packets(self) -> Iterator[Any]:
+        return read_packets(self._container, self._stream, self._clock)
 
-    def _decode(self, packets: Iterator[Any], key: Key | None) -> Iterator[Any]:
-        started = key is None
-        while True:
+    def _from(self, key: Key, seekable: bool) -> Iterator[Any]:
+        """Packets from ``key`` on; what lies before it is not decoded."""
+        if seekable:
             try:
-                packet = next(packets, None)
+                self._container.seek(key.pts if key.dts is None else key.dts, stream=self._stream)
             except av.FFmpegError:
-                packet = None  # reading broke off: what is in the decoder still comes out
-            if packet is None:
-                yield from self._flush()
-                return
-            started = started or (key is not None and packet.pts == key.pts)
-            if not started or packet.is_corrupt:
-                continue
-            if not packet.size:
-                yield from self._flush()
-                return
-            try:
-                yield from packet.decode()
-            except av.FFmpegError:
-                continue
-
-    def _flush(self) -> Iterator[Any]:
-        try:
-            yield from self._stream.codec_context.decode(None)
-        except av.FFmpegError:
-            return
+                self._open()
+        packets = self._packets()
+        for packet in packets:
+            if key.matches(packet):
+                return chain([packet], packets)
+            if seekable and packet.is_keyframe and packet.pts is not None and packet.pts > key.pts:
+                break
+        if not seekable:
+            return iter(())
+        self._open()  # landed behind the key: read over everything before it instead
+        return self._from(key, seekable=False)
 
 
 def prepare_stream(stream: Any, threads: int, clock: WorkClock) -> None:
@@ -108,8 +83,3 @@ def prepare_stream(stream: Any, threads: int, clock: WorkClock) -> None:
     context.thread_count = threads
     context.thread_type = "AUTO"
     context.options = {"max_pixels": str(clock.limits.pixels)}
-
-
-def _with(packet: Any, packets: Iterator[Any]) -> Iterator[Any]:
-    yield packet
-    yield from packets

@@ -59,8 +59,8 @@ def open_recording(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Any
             metadata_errors="replace",
             timeout=limits.seconds,
         )
-    except (av.FFmpegError, ValueError) as error:
-        raise MienError(f"{name}: is no video or sound in a format that can be read ({_reason(error)})") from None
+    except (av.FFmpegError, ValueError):
+        raise MienError(f"{name}: is no readable video or sound: another kind of file, cut off or damaged") from None
     if not container.streams.video and not container.streams.audio:
         container.close()
         raise MienError(f"{name}: has neither picture nor sound")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import av
@@ -11,14 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.media.limits import WorkClock
+from mien.media.packets import TABLED, decode_packet, decode_packets, read_packets
+
+# Containers that lead to the wanted packet and give it the time it always has. In the others (MPEG streams, ASF, Ogg)
+# packets are read over from the file's beginning, which costs no decoding.
+_SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi"}
+_LONGEST_GROUP = 1000  # packets kept at once while the index is made
 
 
 @dataclass(frozen=True)
 class Key:
-    """A packet at which a decoder can start: its presentation and decoding time in units of the stream."""
+    """A packet at which a decoder can start: presentation and decoding time in units of the stream, size in bytes."""
 
     pts: int
     dts: int | None
+    size: int
+
+    def matches(self, packet: Any) -> bool:
+        """True for the packet itself; after an inexact seek, pieces of others may carry its time."""
+        return bool(packet.is_keyframe and packet.pts == self.pts and packet.size == self.size)
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,7 @@ class PictureIndex:
         tail: seconds for which the last picture is shown.
         counted: True where the file gives no usable presentation times (AVI with B-frames, raw streams). Pictures are
             then told apart by counting from the file's beginning, and ``pts`` is an even grid or the decoding times.
+        seekable: True where the container finds an entry point exactly.
     """
 
     pts: NDArray[np.int64]
@@ -39,8 +52,9 @@ class PictureIndex:
     keys: tuple[Key, ...]
     tail: float
     counted: bool = False
+    seekable: bool = False
 
-    @property
+    @cached_property
     def times(self) -> NDArray[np.float64]:
         """float64 ``(N,)`` seconds; 0 is the first picture."""
         return (self.pts - self.pts[0]) * float(self.time_base)
@@ -59,63 +73,86 @@ class PictureIndex:
 
     def key_before(self, index: int) -> int:
         """Position in ``keys`` of the last entry point shown no later than this picture; -1: the file's beginning."""
-        return int(np.searchsorted([key.pts for key in self.keys], self.pts[index], side="right")) - 1
+        return int(np.searchsorted(self._key_pts, self.pts[index], side="right")) - 1
+
+    @cached_property
+    def _key_pts(self) -> NDArray[np.int64]:
+        return np.array([key.pts for key in self.keys], dtype=np.int64)
 
 
-def index_pictures(container: Any, stream: Any, clock: WorkClock) -> tuple[Any, PictureIndex] | None:
-    """Read every packet of ``stream``; decode only until the first picture comes out.
+class PictureSurvey:
+    """Reads every packet of a stream of pictures once; decodes only until the first picture comes out.
 
     Packets hidden by an edit list, damaged or cut off (the end of a truncated file), invisible, or shown before the
-    first picture that decodes are left out of the index.
+    first picture that decodes are left out of the index. A container without a table of packets does not tell that its
+    last packet is cut off: there the last group of pictures is decoded, and what fails is left out.
 
-    Returns:
-        The first picture (``av.VideoFrame``) and the index; None where no picture decodes.
+    Attributes:
+        first: the first picture that decodes (``av.VideoFrame``); None where none does.
     """
-    first: Any = None
-    pts: list[int | None] = []
-    dts: list[int | None] = []
-    keys: list[Key] = []
-    tail = (-(2**62), 0)
-    for packet in visible_packets(container, stream, clock):
-        pts.append(packet.pts)
-        dts.append(packet.dts)
+
+    def __init__(self, container: Any, stream: Any, clock: WorkClock) -> None:
+        self._format: str = container.format.name
+        self._stream = stream
+        self._clock = clock
+        self._pts: list[int | None] = []
+        self._dts: list[int | None] = []
+        self._keys: list[Key] = []
+        self._last = (-(2**62), 0)
+        self._group: list[Any] = []
+        self.first: Any | None = None
+        for packet in read_packets(container, stream, clock):
+            if self.first is None:
+                self.first = next(iter(decode_packet(packet, stream, clock)), None)
+            self._note(packet)
+        self.first = self.first or next(iter(decode_packet(None, stream, clock)), None)
+
+    def _note(self, packet: Any) -> None:
+        if packet.is_keyframe:
+            self._group.clear()
+        if self._format not in TABLED and len(self._group) < _LONGEST_GROUP:
+            self._group.append(packet)
+        if packet.is_discard or _invisible(packet, self._stream):
+            return
+        self._pts.append(packet.pts)
+        self._dts.append(packet.dts)
+        self._clock.limits.check(self._clock.path, "frames", len(self._pts), "frames")
         if packet.pts is not None:
-            tail = max(tail, (packet.pts, packet.duration or 0))
+            self._last = max(self._last, (packet.pts, packet.duration or 0))
             if packet.is_keyframe:
-                keys.append(Key(packet.pts, packet.dts))
-        clock.limits.check(clock.path, "frames", len(pts), "frames")
-        if first is None:
-            first = _decode_one(stream, packet)
-    first = first or _decode_one(stream, None)
-    if first is None:
-        return None
-    times = np.array([value for value in pts if value is not None and value >= (first.pts or 0)], dtype=np.int64)
-    times.sort()
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    if None in pts or first.pts is None or not len(times) or bool(np.any(np.diff(times) == 0)):
-        index = _counted(dts, stream.time_base, rate)
-    else:
-        keys.sort(key=lambda key: key.pts)
-        usual = float(np.median(np.diff(times))) if len(times) > 1 else float(1 / rate / stream.time_base)
-        index = PictureIndex(times, stream.time_base, tuple(keys), (tail[1] or usual) * float(stream.time_base))
-    clock.limits.check(clock.path, "duration", index.duration, "seconds")
-    return first, index
+                self._keys.append(Key(packet.pts, packet.dts, packet.size))
+
+    def index(self) -> PictureIndex:
+        """The pictures' times; only where ``first`` is not None."""
+        assert self.first is not None
+        unit = self._stream.time_base
+        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        # AVI stores no times of presentation: where pictures are reordered, they are guesses.
+        guessed = self.first.pts is None or None in self._pts or (self._format == "avi" and self._pts != self._dts)
+        pts = np.array(sorted(value for value in self._pts if value is not None), dtype=np.int64)
+        if guessed or bool(np.any(np.diff(pts) == 0)):
+            index = _counted(self._dts, unit, rate)
+        else:
+            pts = self._whole(pts[pts >= self.first.pts])
+            usual = float(np.median(np.diff(pts))) if len(pts) > 1 else float(1 / rate / unit)
+            tail = (self._last[1] or usual) * float(unit)
+            keys = tuple(sorted(self._keys, key=lambda key: key.pts))
+            index = PictureIndex(pts, unit, keys, tail, seekable=self._format in _SEEKABLE)
+        self._clock.limits.check(self._clock.path, "duration", index.duration, "seconds")
+        return index
+
+    def _whole(self, pts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``pts`` without what does not decode in the last group of pictures."""
+        if not 0 < len(self._group) < _LONGEST_GROUP or not self._group[0].is_keyframe:
+            return pts
+        self._stream.codec_context.flush_buffers()
+        decoded = [frame.pts for frame in decode_packets(self._group, self._stream, self._clock)]
+        return pts[(pts < self._group[0].pts) | np.isin(pts, decoded)]
 
 
 def first_picture(container: Any, stream: Any, clock: WorkClock) -> Any | None:
     """The first picture that decodes (``av.VideoFrame``); None where none does."""
-    for packet in visible_packets(container, stream, clock):
-        frame = _decode_one(stream, packet)
-        if frame is not None:
-            return frame
-    return _decode_one(stream, None)
-
-
-def _decode_one(stream: Any, packet: Any) -> Any | None:
-    try:
-        return next(iter(stream.codec_context.decode(packet)), None)
-    except av.FFmpegError:
-        return None
+    return next(decode_packets(read_packets(container, stream, clock), stream, clock), None)
 
 
 def _counted(dts: list[int | None], time_base: Fraction, rate: Fraction) -> PictureIndex:
@@ -123,22 +160,6 @@ def _counted(dts: list[int | None], time_base: Fraction, rate: Fraction) -> Pict
     if len(times) != len(dts):
         return PictureIndex(np.arange(len(dts), dtype=np.int64), 1 / rate, (), float(1 / rate), counted=True)
     return PictureIndex(times, time_base, (), float(1 / rate), counted=True)
-
-
-def visible_packets(container: Any, stream: Any, clock: WorkClock) -> Any:
-    """Packets of ``stream`` that should each give one picture, in order of decoding; ends early where reading fails."""
-    packets = container.demux(stream)
-    while True:
-        with clock.working():
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                return
-            clock.check()
-        if packet is None:
-            return
-        if packet.size and not packet.is_discard and not packet.is_corrupt and not _invisible(packet, stream):
-            yield packet
 
 
 def _invisible(packet: Any, stream: Any) -> bool:

@@ -12,7 +12,7 @@ import av
 from mien.errors import MienError
 from mien.media.decoder import prepare_stream
 from mien.media.files import open_recording
-from mien.media.index import PictureIndex, choose_picture, choose_sound, index_pictures
+from mien.media.index import PictureIndex, PictureSurvey, choose_picture, choose_sound
 from mien.media.limits import LIMITS, Limits, WorkClock
 from mien.media.picture import Orientation, shown_size
 
@@ -90,10 +90,10 @@ def survey(path: str | os.PathLike[str], clock: WorkClock) -> tuple[MediaInfo, P
         picture = index = None
         if stream is not None:
             prepare_stream(stream, 1, clock)
-            found = index_pictures(container, stream, clock)
-            if found is not None:
-                index = found[1]
-                picture = _describe(stream, *found)
+            found = PictureSurvey(container, stream, clock)
+            if found.first is not None:
+                index = found.index()
+                picture = _describe(stream, found.first, index)
         if picture is None and sound is None:
             raise MienError(f"{clock.path}: holds no picture that decodes and no sound; the file is damaged")
         heard = sound and SoundInfo(sound.index, sound.codec_context.name, sound.rate, sound.channels)

@@ -41,7 +41,8 @@ class VideoReader:
 
     Packets are read once when the file is opened, to know every picture's time; pictures are decoded when asked for.
     A picture that does not decode (a damaged stretch) is passed over by ``frames`` and refused by ``at_indices`` and
-    ``at_times``. A truncated file is read up to where it ends: ``times`` holds only what is wholly there.
+    ``at_times``; pictures after it that the decoder builds on it are given as the decoder mends them, until the next
+    entry point. A truncated file is read up to where it ends: ``times`` holds only what is wholly there.
     If the resolution changes within the stream, later pictures are scaled to the first one's size.
 
     Args:
@@ -176,11 +177,11 @@ class _Cursor:
         self._at = None
 
     def step(self) -> tuple[int, Any] | None:
-        """The next picture that decodes, with its number."""
+        """The next picture that decodes, with its number. Numbers only rise; a damaged stream may come out of order."""
         while (frame := self._decoder.next()) is not None:
             self._counter += 1
             number = self._counter if self._index.counted else self._index.position(frame.pts)
-            if number is not None and number < len(self._index.pts):
+            if number is not None and number < len(self._index.pts) and (self._at is None or number > self._at[0]):
                 self._at = (number, frame)
                 return self._at
         self._at = None
@@ -213,7 +214,7 @@ class _Cursor:
     def _start(self, key: int, index: int) -> tuple[int, Any] | None:
         self._counter = -1
         self._at = None
-        self._decoder.start(self._index.keys[key] if key >= 0 else None)
+        self._decoder.start(self._index.keys[key] if key >= 0 else None, self._index.seekable)
         return self._forward(index)
 
     def _forward(self, index: int) -> tuple[int, Any] | None:

@@ -17,6 +17,7 @@ from mien.media.decoder import prepare_stream
 from mien.media.files import open_recording
 from mien.media.index import choose_picture, choose_sound, first_picture
 from mien.media.limits import WorkClock
+from mien.media.packets import decode_packets, read_packets
 
 # Timestamps of many containers are rounded to a millisecond: only what is off by more is a gap or an overlap.
 _TOLERANCE = 0.02
@@ -156,22 +157,7 @@ def _from(blocks: Iterator[Samples], skip: int) -> Iterator[Samples]:
 
 
 def _decode(container: Any, stream: Any, clock: WorkClock) -> Iterator[Any]:
-    """Frames of sound; packets that the decoder refuses are passed over, and reading ends where it breaks off."""
-    packets = container.demux(stream)
-    while True:
-        with clock.working():
-            clock.check()
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                return
-            if packet is None:
-                return
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-        yield from frames
+    return decode_packets(read_packets(container, stream, clock), stream, clock)
 
 
 def _picture_zero(path: str | os.PathLike[str], clock: WorkClock) -> Fraction | None:

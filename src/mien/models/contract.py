@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from mien.errors import MienError
+
 # A batch as models see it: "video" (B, C, T, H, W) float, "sound" (B, S) or (B, F, L), one (B, T, D) per named stream;
 # "<name>_present" (B,) or (B, T) bool marks what is there (absent key: all of it is), "length" (B,) valid frames.
 ModelInputs = Mapping[str, Tensor]
@@ -25,6 +27,13 @@ class Features:
     pooled: Tensor
     tokens: Tensor | None = None
     frames: Tensor | None = None
+
+
+def video_of(inputs: ModelInputs) -> Tensor:
+    """``inputs["video"]``, for models that cannot do without; ``MienError`` says what there is instead."""
+    if "video" not in inputs:
+        raise MienError(f"this model needs video; the batch holds {', '.join(sorted(inputs)) or 'nothing'}")
+    return inputs["video"]
 
 
 class Encoder(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mien.models.contract import Encoder, Features, ModelInputs
+from mien.models.contract import Encoder, Features, ModelInputs, video_of
 from mien.models.registry import register_model
 from mien.models.specification import Inputs, VideoInput
 
@@ -136,7 +136,7 @@ class EfficientFace(Encoder):
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """One vector per frame and their mean."""
-        video = inputs["video"]
+        video = video_of(inputs)
         images = video.transpose(1, 2).flatten(0, 1)
         frames = self.forward_images(images).view(video.shape[0], video.shape[2], self.feature_dim)
         return Features(pooled=frames.mean(dim=1), frames=frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -84,4 +85,4 @@ def default_inputs(name: str) -> Inputs:
 
 def describe(name: str) -> str:
     """Docstring of the registered configuration."""
-    return _builders[_known(name)].__doc__ or ""
+    return inspect.getdoc(_builders[_known(name)]) or ""

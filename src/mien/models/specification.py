@@ -44,7 +44,7 @@ class VideoInput(_Frozen):
 
 
 class SoundInput(_Frozen):
-    """Sound that a model hears: mono at ``rate`` Hz, as ``features`` (options by name, see ``mien.media.sound``)."""
+    """Sound that a model hears: mono at ``rate`` Hz, as ``features`` (options by name, see ``mien.media.features``)."""
 
     rate: int = Field(default=16000, ge=4000)
     features: Literal["waveform", "log_mel", "mfcc"] = "log_mel"

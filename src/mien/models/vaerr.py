@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mien.errors import UsageError
-from mien.models.contract import Encoder, Features, ModelInputs
+from mien.models.contract import Encoder, Features, ModelInputs, video_of
 from mien.models.registry import register_model
 from mien.models.specification import Inputs, VideoInput
 
@@ -100,7 +100,7 @@ class FrameResNet(Encoder):
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """``pooled`` is the mean over valid frames (``length``), ``frames`` one vector per input frame."""
-        x = self.stem(inputs["video"].float())
+        x = self.stem(video_of(inputs).float())
         batch, _, frames = x.shape[:3]
         x = x.transpose(1, 2).flatten(0, 1)
         for stage in self.stages:

@@ -41,7 +41,7 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, count: int, dim: int) -> None:
         super().__init__()
-        self.table = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, count, dim), std=0.02))
+        self.table = nn.Parameter(nn.init.normal_(torch.empty(1, count, dim), std=0.02))
 
     def forward(self, count: int) -> Tensor:
         """The table ``(1, count, C)``; ``MienError`` for any other length than it was built for."""

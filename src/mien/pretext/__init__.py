@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from mien.errors import UsageError
+from mien.models.maedfer import MAEDFER
 from mien.models.registry import create_encoder
 from mien.models.specification import VideoInput
 from mien.models.tubelet import TubeletEncoder
 from mien.pretext.contract import ClipExtras, Pretext
 from mien.pretext.masked_autoencoder import DecoderSize, MaskedAutoencoder
-from mien.pretext.masking import TubeMask
-from mien.pretext.targets import PixelTarget
+from mien.pretext.masking import RegionTubeMask, Symmetry, TubeMask
+from mien.pretext.targets import MotionTarget, PixelTarget
 
 __all__ = ["PRETEXTS", "ClipExtras", "Pretext", "create_pretext"]
 
 # The decoders that were pretrained with each published encoder.
 DECODERS: dict[str, DecoderSize] = {
+    "maedfer_base": DecoderSize(dim=384, heads=6, depth=4),
+    "maedfer_small": DecoderSize(dim=192, heads=3, depth=4),
+    "maedfer_test": DecoderSize(dim=32, heads=2, depth=1),
+    "svfap_base": DecoderSize(dim=384, heads=6, depth=4),
+    "svfap_small": DecoderSize(dim=384, heads=6, depth=4),
+    "svfap_test": DecoderSize(dim=32, heads=2, depth=1),
     "videomae_test": DecoderSize(dim=32, heads=2, depth=1),
     "videomae_small": DecoderSize(dim=192, heads=3, depth=4),
     "videomae_base": DecoderSize(dim=384, heads=6, depth=4),
@@ -37,7 +44,11 @@ def masked_autoencoder(
     arguments: Mapping[str, Any],
     video: VideoInput,
     *,
+    mask: Literal["auto", "tube", "region"] = "auto",
     mask_ratio: float = 0.9,
+    symmetry: Symmetry | None = None,
+    target: Literal["pixels", "motion"] = "pixels",
+    group: int = 2,
     standardise: bool = True,
     decoder_dim: int | None = None,
     decoder_heads: int | None = None,
@@ -48,7 +59,11 @@ def masked_autoencoder(
     Args:
         model, arguments: registered encoder and keyword arguments of its builder.
         video: how clips are normalised.
+        mask: ``tube``, ``region`` (balanced over the regions of an LGI-Former), or the one that the encoder needs.
         mask_ratio: share of places that are hidden.
+        symmetry: see ``region_tube_mask``; for region masks.
+        target: ``pixels``, or ``motion``: pixels of the first frame of a group and differences of the others to it.
+        group: frames per group of the motion target.
         standardise: predict pixels standardised per tubelet and colour, else raw ones.
         decoder_dim, decoder_heads, decoder_depth: change the published decoder.
     """
@@ -59,9 +74,18 @@ def masked_autoencoder(
         raise UsageError(f"mask_ratio {mask_ratio} is not between 0 and 1; published runs take 0.9")
     size = DECODERS[model]
     decoder = DecoderSize(decoder_dim or size.dim, decoder_heads or size.heads, decoder_depth or size.depth)
-    target = PixelTarget(video.mean, video.std, standardise)
+    values = (
+        MotionTarget(video.mean, video.std, standardise, group)
+        if target == "motion"
+        else PixelTarget(video.mean, video.std, standardise)
+    )
+    draws: ClipExtras = TubeMask(encoder.tubelet, mask_ratio)
+    if mask == "region" or (mask == "auto" and isinstance(encoder, MAEDFER)):
+        if not isinstance(encoder, MAEDFER):
+            raise UsageError(f"model {model!r} has no regions; take mask=tube")
+        draws = RegionTubeMask(encoder.tubelet, encoder.region[1:], mask_ratio, symmetry)
     block = {name: arguments[name] for name in BLOCK_OPTIONS if name in arguments}
-    return MaskedAutoencoder(encoder, target, decoder, TubeMask(encoder.tubelet, mask_ratio), **block)
+    return MaskedAutoencoder(encoder, values, decoder, draws, **block)
 
 
 # kind → builder(model, arguments, video, **options)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mien.nn import Size3, take_tokens, to_patches
+from mien.errors import MienError
+from mien.nn import Size3, from_patches, grid_of, take_tokens, to_patches
 
 EPSILON = 1e-6
 
@@ -75,6 +76,48 @@ class PixelTarget(Target):
     def _values(self, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
         """Pixels of masked tubelets ``(B, K, C, p0·p1·p2)``."""
         return take_tokens(to_patches(self.pixels(video), tubelet), masked).flatten(3)
+
+
+class MotionTarget(PixelTarget):
+    """Appearance of the first frame of every group, and the difference of the others to it (MAE-DFER, section 3.2).
+
+    The clip is standardised per tubelet and colour as in ``PixelTarget``; then every frame that does not open a group
+    of ``group`` frames has the group's first frame taken off. With groups of one tubelet of two frames, the first half
+    of the values of a token is appearance and the second half motion, weighted equally by a plain mean.
+
+    Args:
+        mean, std, standardise: see ``PixelTarget``.
+        group: frames per group, a divisor of the clip's length.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], standardise: bool = True, group: int = 2) -> None:
+        super().__init__(mean, std, standardise)
+        self.group = group
+
+    def forward(self, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
+        """See ``Target.forward``."""
+        patches = to_patches(self.difference(video, tubelet), tubelet)
+        return take_tokens(patches, masked).flatten(3).transpose(2, 3).flatten(2)
+
+    def difference(self, video: Tensor, tubelet: Size3) -> Tensor:
+        """The whole target as a video ``(B, C, T, H, W)``."""
+        patches = to_patches(self.pixels(video), tubelet)
+        if self.standardise:
+            mean, deviation = _moments(patches.flatten(3))
+            patches = (patches - mean[..., None, None]) / deviation[..., None, None]
+        whole = from_patches(patches, grid_of(video, tubelet))
+        if whole.shape[2] % self.group:
+            raise MienError(f"{whole.shape[2]} frames cannot be cut into groups of {self.group}; take a divisor")
+        groups = whole.unflatten(2, (-1, self.group))
+        return torch.cat((groups[:, :, :, :1], groups[:, :, :, 1:] - groups[:, :, :, :1]), dim=3).flatten(2, 3)
+
+    def to_pixels(self, predicted: Tensor, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
+        """See ``Target.to_pixels``; needs groups of one tubelet. Motion is added to the predicted first frame."""
+        if self.group != tubelet[0]:
+            raise MienError(f"pictures need groups of {tubelet[0]} frames (one tubelet), not {self.group}")
+        values = predicted.float().unflatten(2, (tubelet[0], -1, video.shape[1]))
+        whole = torch.cat((values[:, :, :1], values[:, :, 1:] + values[:, :, :1]), dim=2)
+        return super().to_pixels(whole.flatten(2), video, masked, tubelet)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

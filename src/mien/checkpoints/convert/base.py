@@ -28,6 +28,7 @@ class Plan:
         arguments: keyword arguments of its builder.
         outputs: width of the head; 0 where there is none.
         pretext: options of the pretext; empty for ``finetuned``.
+        pretext_kind: which pretext (``mien.pretext.PRETEXTS``).
         head: options of the head that the published arguments name.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     arguments: dict[str, Any]
     outputs: int = 0
     pretext: dict[str, Any] = field(default_factory=dict)
+    pretext_kind: str = "masked_autoencoder"
     head: dict[str, Any] = field(default_factory=dict)
 
 

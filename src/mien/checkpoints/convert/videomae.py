@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from mien.checkpoints.convert.base import Converter, Plan
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.errors import MienError, UsageError
+from mien.models.videomae import VideoMAE
 
 # width, depth → registered size, heads
 SIZES: dict[tuple[int, int], tuple[str, int]] = {
@@ -162,7 +164,8 @@ def _plan_finetuned(given: Mapping[str, Any]) -> Plan:
     head = {"dropout": rest.pop("fc_drop_rate", 0.0), "init_scale": rest.pop("init_scale", 0.0)}
     outputs = rest.pop("num_classes", 1000)
     _refuse(rest)
-    return Plan("finetuned", _name(arguments), arguments, outputs, head=head)
+    model = _name(arguments)
+    return Plan("finetuned", model, _telling(model, arguments), outputs, head=head)
 
 
 def _plan_pretraining(given: Mapping[str, Any]) -> Plan:
@@ -186,7 +189,8 @@ def _plan_pretraining(given: Mapping[str, Any]) -> Plan:
     for unused in ("encoder_num_classes", "num_classes", "in_chans"):
         rest.pop(unused, None)
     _refuse(rest)
-    return Plan("pretraining", _name(arguments), arguments, pretext=pretext)
+    model = _name(arguments)
+    return Plan("pretraining", model, _telling(model, arguments), pretext=pretext)
 
 
 def _encoder_arguments(rest: dict[str, Any], sizes: tuple[str, str, str], channels: str) -> dict[str, Any]:
@@ -206,9 +210,22 @@ def _name(arguments: Mapping[str, Any]) -> str:
     return SIZES.get((arguments["dim"], arguments["depth"]), ("videomae_base", 0))[0]
 
 
+def _telling(model: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that differ from the builder's defaults, and always the length and size of clips."""
+    defaults = {name: p.default for name, p in signature(VideoMAE).parameters.items()}
+    (dim, depth), heads = next((size, heads) for size, (name, heads) in SIZES.items() if name == model)
+    defaults |= {"dim": dim, "depth": depth, "heads": heads}
+    kept = {"frames", "size"}
+    return {name: value for name, value in arguments.items() if name in kept or value != defaults[name]}
+
+
 def _sizes(dim: int, depth: int, heads: Any) -> dict[str, Any]:
-    known = SIZES.get((dim, depth), ("", max(1, dim // 64)))[1]
-    return {"embed_dim": dim, "depth": depth, "num_heads": int(heads or known)}
+    if heads is None and (dim, depth) not in SIZES:
+        raise MienError(
+            f"width {dim} with {depth} blocks is no published VideoMAE, and weights do not tell the number of "
+            "attention heads; give it (--heads)"
+        )
+    return {"embed_dim": dim, "depth": depth, "num_heads": int(heads or SIZES[dim, depth][1])}
 
 
 def _depth(state: Mapping[str, Tensor], prefix: str) -> int:

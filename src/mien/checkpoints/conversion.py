@@ -1,0 +1,159 @@
+"""Published checkpoint → bundle, and bundle → published names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mien.checkpoints.bundle import build, load, save
+from mien.checkpoints.convert.base import Plan, get_converter
+from mien.checkpoints.files import write_weights
+from mien.checkpoints.reading import read_foreign
+from mien.checkpoints.strict import load_strictly
+from mien.errors import MienError, UsageError
+from mien.models import Encoder, Recogniser, default_inputs
+from mien.models.specification import Inputs, Provenance, Specification, TaskConfig, VideoInput
+from mien.nn.initialise import SkipInitialisation
+from mien.pretext import create_pretext
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a checkpoint cannot say about itself; None is what its training options or the publication say.
+
+    Attributes:
+        outputs: class names, or names of values, in the order of the head's rows.
+        task: kind of task that the head serves.
+        size, frames, stride: how clips are fed.
+        heads: attention heads, for widths that were never published.
+        licence: terms of these weights.
+        entry: entry of the training checkpoint that holds the weights (for example ``model_ema``).
+    """
+
+    outputs: tuple[str, ...] | None = None
+    task: str = "classification"
+    size: int | None = None
+    frames: int | None = None
+    stride: int | None = None
+    heads: int | None = None
+    licence: str = ""
+    entry: str | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of a published file.
+
+    Attributes:
+        plan: the model in our terms.
+        folder: the bundle.
+        carried: published names of tensors that are in the bundle.
+        dropped: published names of tensors that a bundle has no place for (decoder of a pretraining model).
+    """
+
+    plan: Plan
+    folder: Path
+    carried: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def convert(system: str, file: Path, folder: Path, settings: Settings | None = None) -> Conversion:
+    """Convert a published checkpoint to a bundle; every tensor of the file must have its place in the model.
+
+    A fine-tuned checkpoint becomes a recogniser. A pretraining checkpoint becomes a bare encoder: the whole pretext is
+    filled and checked, then its encoder is kept.
+    """
+    settings = settings or Settings()
+    converter = get_converter(system)
+    foreign = read_foreign(file, settings.entry)
+    told = {"input_size": settings.size, "num_frames": settings.frames, "num_heads": settings.heads}
+    options = foreign.options | {name: value for name, value in told.items() if value is not None}
+    plan = converter.plan_state(foreign.state, options)
+    inputs = _inputs(plan, settings.stride or options.get("sampling_rate"))
+    provenance = Provenance(
+        created_by="mien convert",
+        source=f"{file.name}, sha256 {_digest(file)}",
+        licence=settings.licence,
+        paper=converter.paper,
+        notes=(f"Weights by the authors of {system} are under {converter.licence}.",) if converter.licence else (),
+    )
+    task = _task(plan, settings) if plan.form == "finetuned" and plan.outputs else None
+    specification = Specification(
+        model=plan.model, arguments=plan.arguments, inputs=inputs, task=task, provenance=provenance
+    )
+    model = _filled(specification, plan, converter.to_mien(foreign.state, plan), str(file))
+    save(model, specification, folder)
+    kept = set(converter.to_published(_with_encoder_prefix(model), plan))
+    carried = tuple(sorted(kept & foreign.state.keys()))
+    return Conversion(plan, folder, carried, tuple(sorted(foreign.state.keys() - kept)))
+
+
+def export(system: str, source: Path | str, file: Path) -> int:
+    """Write the weights of a bundle under published names to a safetensors file; returns the number of tensors."""
+    if file.suffix != ".safetensors":
+        raise UsageError(f"{file} does not end in .safetensors; weights are written as safetensors only")
+    bundle = load(source)
+    converter = get_converter(system)
+    plan = plan_of(bundle.specification)
+    published = converter.to_published(_with_encoder_prefix(bundle.model), plan)
+    write_weights(file, published)
+    return len(published)
+
+
+def plan_of(specification: Specification) -> Plan:
+    """The plan that a bundle's Specification stands for."""
+    outputs = len(specification.task.outputs) if specification.task else 0
+    form = "finetuned" if specification.task else "pretraining"
+    return Plan(form, specification.model, dict(specification.arguments), outputs)  # type: ignore[arg-type]
+
+
+def _filled(specification: Specification, plan: Plan, state: Mapping[str, Tensor], source: str) -> Recogniser | Encoder:
+    with SkipInitialisation():
+        if plan.form == "pretraining":
+            pretext = create_pretext(plan.pretext_kind, plan.model, plan.arguments, VideoInput(stride=1), plan.pretext)
+            load_strictly(pretext, state, source)
+            return pretext.encoder
+        model, _ = build(specification)
+    if isinstance(model, Encoder):
+        state = {name.removeprefix("encoder."): value for name, value in state.items()}
+    load_strictly(model, state, source)
+    return model
+
+
+def _with_encoder_prefix(model: Recogniser | Encoder) -> dict[str, Tensor]:
+    prefix = "" if isinstance(model, Recogniser) else "encoder."
+    return {prefix + name: value for name, value in model.state_dict().items()}
+
+
+def _inputs(plan: Plan, stride: Any) -> Inputs:
+    """The registered inputs with the checkpoint's size and length."""
+    inputs = default_inputs(plan.model)
+    if inputs.video is None:
+        return inputs
+    size = int(plan.arguments.get("size", inputs.video.size))
+    changes: dict[str, Any] = {"size": size, "frames": plan.arguments.get("frames", inputs.video.frames)}
+    if inputs.video.crop is not None:
+        changes["crop"] = inputs.video.crop.model_copy(update={"size": size})
+    if stride is not None:
+        changes |= {"stride": int(stride), "fps": None}
+    return Inputs(**(dict(inputs) | {"video": VideoInput(**(dict(inputs.video) | changes))}))
+
+
+def _task(plan: Plan, settings: Settings) -> TaskConfig:
+    names: Sequence[str] = settings.outputs or [f"output_{i}" for i in range(plan.outputs)]
+    if len(names) != plan.outputs:
+        raise UsageError(f"{len(names)} names were given for a head with {plan.outputs} outputs; give one for each")
+    return TaskConfig(kind=settings.task, outputs=tuple(names))
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise MienError(f"{file} cannot be read: {error.strerror}") from error

@@ -1,0 +1,79 @@
+"""``mien bundle``: look at, check, publish and fetch bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, verify, push and pull bundles.")
+
+Source = Annotated[str, typer.Argument(help="Bundle folder, run, or hub id owner/name[@revision].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def show(source: Source, as_json: AsJson = False) -> None:
+    """What a bundle reads and says, and where it comes from.
+
+    Example: mien bundle show mien-demo/bundle
+    """
+    from mien.checkpoints.bundle import locate
+    from mien.checkpoints.files import CARD, read_specification
+
+    folder = locate(source)
+    specification = read_specification(folder)
+    card = folder / CARD
+    if as_json or not card.is_file():
+        typer.echo(specification.model_dump_json(indent=2))
+    else:
+        typer.echo(card.read_text(encoding="utf-8").partition("---\n\n")[2])
+
+
+@app.command()
+def verify(source: Source, as_json: AsJson = False) -> None:
+    """Load a bundle strictly, check its weights and run it once; exit code 1 where a check fails.
+
+    Example: mien bundle verify mien-demo/bundle
+    """
+    from mien.checkpoints.verification import verify as verify_bundle
+
+    checks = verify_bundle(source)
+    if as_json:
+        typer.echo(json.dumps([{"check": c.name, "ok": c.ok, "found": c.found} for c in checks], indent=2))
+    else:
+        for check in checks:
+            typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.found}")
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    repository: Annotated[str, typer.Argument(help="owner/name on the hub; made if need be.")],
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public (else private).")] = False,
+) -> None:
+    """Upload a bundle to a model hub.
+
+    Example: mien bundle push runs/dfew-fold1/bundle me/dfew-fold1
+    """
+    from mien.checkpoints.hub import push as push_bundle
+
+    typer.echo(push_bundle(folder, repository, private=not public))
+
+
+@app.command()
+def pull(
+    hub_id: Annotated[str, typer.Argument(help="owner/name or owner/name@revision.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; left out, the hub's cache.")] = None,
+) -> None:
+    """Download a bundle from a model hub.
+
+    Example: mien bundle pull me/dfew-fold1 --out bundles/dfew-fold1
+    """
+    from mien.checkpoints.hub import pull as pull_bundle
+
+    typer.echo(pull_bundle(hub_id, out))

@@ -1,0 +1,54 @@
+"""``mien convert``: published checkpoints ↔ bundles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def convert(
+    system: Annotated[str, typer.Argument(help="Which system's format, for example videomae.")],
+    source: Annotated[str, typer.Argument(help="Published checkpoint; with --to-published a bundle.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write; with --to-published a .safetensors file.")],
+    classes: Annotated[str | None, typer.Option(help="Names of the outputs in order, separated by commas.")] = None,
+    task: Annotated[str, typer.Option(help="What the head predicts: classification or dimensions.")] = "classification",
+    size: Annotated[int | None, typer.Option(min=16, help="Side of the pictures in pixels.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames per clip.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Take every n-th frame.")] = None,
+    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, for unpublished widths.")] = None,
+    licence: Annotated[str, typer.Option(help="Terms of these weights, for the model card.")] = "",
+    entry: Annotated[str | None, typer.Option(help="Entry of the checkpoint to take, for example model_ema.")] = None,
+    to_published: Annotated[bool, typer.Option("--to-published", help="From a bundle to published names.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Convert a published checkpoint to a bundle, or back. The file is read as inert data and never executed.
+
+    Example: mien convert videomae checkpoint.pth --out bundles/k400 --size 224
+    """
+    from mien.checkpoints.conversion import Settings, export
+    from mien.checkpoints.conversion import convert as convert_file
+
+    if to_published:
+        count = export(system, source, out)
+        typer.echo(json.dumps({"file": str(out), "tensors": count}) if as_json else f"{out}: {count} tensors")
+        return
+    outputs = tuple(name.strip() for name in classes.split(",")) if classes else None
+    settings = Settings(
+        outputs=outputs, task=task, size=size, frames=frames, stride=stride, heads=heads, licence=licence, entry=entry
+    )
+    done = convert_file(system, Path(source), out, settings)
+    if as_json:
+        report = {"bundle": str(done.folder), "model": done.plan.model, "form": done.plan.form}
+        typer.echo(json.dumps(report | {"carried": done.carried, "dropped": done.dropped}, indent=2))
+        return
+    typer.echo(f"{done.folder}: {done.plan.model} from a {done.plan.form} checkpoint")
+    typer.echo(f"{len(done.carried)} tensors carried, {len(done.dropped)} dropped")
+    if done.dropped:
+        parts = sorted({name.split(".")[0] for name in done.dropped})
+        typer.echo(f"dropped, since a bundle holds the encoder alone: {', '.join(parts)}")

@@ -1,0 +1,49 @@
+"""Pictures of what a masked autoencoder saw and made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mien.errors import MienError
+from mien.pretext.masked_autoencoder import Pictures
+
+
+def gallery(pictures: Pictures, frames: int = 4, gap: int = 4) -> Image.Image:
+    """One picture: for each clip three rows (original, masked, reconstructed), columns are ``frames`` spread over time.
+
+    Args:
+        pictures: of a batch.
+        frames: columns at most.
+        gap: white pixels between pictures; three times as many between clips.
+    """
+    length = pictures.original.shape[1]
+    chosen = torch.linspace(0, length - 1, min(frames, length)).round().long()
+    rows = []
+    for clip in zip(pictures.original, pictures.masked, pictures.reconstructed, strict=True):
+        rows += [_row(version[chosen], gap) for version in clip]
+        rows.append(torch.full((2 * gap, rows[0].shape[1], rows[0].shape[2]), 255, dtype=torch.uint8))
+    picture = torch.cat(rows[:-1]).numpy()
+    return Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture)
+
+
+def save_gallery(pictures: Pictures, path: Path, frames: int = 4) -> None:
+    """Write ``gallery`` as PNG, under its final name only when complete."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        gallery(pictures, frames).save(part, format="png")
+        os.replace(part, path)
+    except OSError as error:
+        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _row(frames: Tensor, gap: int) -> Tensor:
+    """``(K, H, W, C)`` → ``(H + gap, K·(W + gap), C)``, white between."""
+    padded = torch.nn.functional.pad(frames, (0, 0, 0, gap, 0, gap), value=255)
+    return padded.permute(1, 0, 2, 3).flatten(1, 2)
