@@ -43,7 +43,6 @@ class Metric:
         higher_is_better: direction.
         tally: ``(truth, output, groups, count)`` → sums by group ``(count, S)``.
         value: sums ``(..., S)`` → metric ``(...)``.
-        decimals: digits that are worth printing.
     """
 
     name: str

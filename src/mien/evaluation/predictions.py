@@ -1,0 +1,180 @@
+"""What a model says about clips: the one forward path that evaluation and validation during training share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mien.data.dataset import Failure
+from mien.errors import MienError, UsageError
+from mien.evaluation.tallies import Floats
+from mien.tasks import Task
+
+MOST_VIEWS = 16
+# What a batch holds beside model inputs.
+NOT_INPUTS = frozenset({"clip", "index", "target", "times"})
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """One clip, its views merged.
+
+    Attributes:
+        id: of the manifest's row.
+        output: ``(T, K)`` what the task reads, one column per ``task.columns()``; T is 1 for a task per clip.
+        truth: int64 ``(T,)`` class ids (-100: unknown) or float64 ``(T, K)`` values (NaN: unknown).
+        times: ``(T,)`` seconds of the frames; NaN for a task per clip.
+        views: number of model inputs that were merged.
+    """
+
+    id: str
+    output: Floats
+    truth: NDArray[Any]
+    times: Floats
+    views: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Clips in the order of their ids, and those that could not be read."""
+
+    clips: tuple[ClipPrediction, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @classmethod
+    def join(cls, parts: Iterable[Predictions]) -> Predictions:
+        """All of several processes' predictions, each clip once: the same whatever their number.
+
+        Metrics are computed from the joined predictions; averages of the processes' own metrics would be wrong.
+        """
+        clips: dict[str, ClipPrediction] = {}
+        failures: dict[str, Failure] = {}
+        for part in parts:
+            clips |= {clip.id: clip for clip in part.clips}
+            failures |= {failure.id: failure for failure in part.failures}
+        return cls(tuple(clips[id_] for id_ in sorted(clips)), tuple(failures[id_] for id_ in sorted(failures)))
+
+    @property
+    def ids(self) -> list[str]:
+        return [clip.id for clip in self.clips]
+
+    @property
+    def output(self) -> Floats:
+        """``(N, K)`` rows of all clips, one after the other."""
+        return np.concatenate([clip.output for clip in self.clips])
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """``(N,)`` or ``(N, K)``, as ``ClipPrediction.truth``."""
+        return np.concatenate([clip.truth for clip in self.clips])
+
+    @property
+    def clip_of(self) -> NDArray[np.int64]:
+        """``(N,)`` number of the clip that a row belongs to."""
+        return np.repeat(np.arange(len(self.clips)), [len(clip.output) for clip in self.clips])
+
+
+def predict_views(
+    model: nn.Module,
+    task: Task,
+    batches: Iterable[Mapping[str, Any]],
+    bf16: bool = False,
+    most_views: int = MOST_VIEWS,
+    progress: Callable[[int], None] | None = None,
+) -> Predictions:
+    """Run a model over batches of ``mien.data.loader`` and merge the views of every clip.
+
+    The model runs in eval mode on the device where it lies, without gradients; its modules' modes are put back.
+
+    Args:
+        model: ``inputs`` → raw outputs ``(B, K)``, or ``(B, T, K)`` for a task per frame.
+        task: reads the outputs and merges views.
+        batches: all views of a clip stand in the same batch.
+        bf16: multiply matrices in bfloat16 (autocast).
+        most_views: views that go through the model at once; bounds memory where long clips have many.
+        progress: told the number of clips done after every batch.
+
+    Raises:
+        MienError: the model gives values that are not finite.
+        UsageError: a task per frame meets clips without frames.
+    """
+    device = next(model.parameters()).device
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    clips: list[ClipPrediction] = []
+    failures: list[Failure] = []
+    try:
+        for batch in batches:
+            failures += batch["failures"]
+            if batch["ids"]:
+                outputs = _forward(model, task, batch, device, bf16, most_views)
+                clips += _merged(task, batch, outputs)
+            if progress is not None:
+                progress(len(clips) + len(failures))
+    finally:
+        for module, training in modes:
+            module.training = training
+    return Predictions.join([Predictions(tuple(clips), tuple(failures))])
+
+
+@torch.no_grad()
+def _forward(
+    model: nn.Module, task: Task, batch: Mapping[str, Any], device: torch.device, bf16: bool, most_views: int
+) -> Floats:
+    """What the task reads for every view of a batch, ``(B, ...)``."""
+    inputs = {name: value for name, value in batch.items() if isinstance(value, Tensor) and name not in NOT_INPUTS}
+    outputs = []
+    for start in range(0, len(batch["clip"]), most_views):
+        part = {name: value[start : start + most_views].to(device) for name, value in inputs.items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            raw = model(part)
+        outputs.append(task.read(raw).double().cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def _merged(task: Task, batch: Mapping[str, Any], outputs: Floats) -> list[ClipPrediction]:
+    clip = batch["clip"].numpy()
+    target = batch["target"].numpy()
+    clips = []
+    for number, id_ in enumerate(batch["ids"]):
+        views = np.flatnonzero(clip == number)
+        if not np.isfinite(outputs[views]).all():
+            raise MienError(f"the model gives values that are not finite for clip {id_!r}; its weights are unusable")
+        if task.config.level == "clip":
+            output, truth = task.merge(outputs[views])[None], target[views[:1]]
+            clips.append(ClipPrediction(id_, output, _exact(truth), np.full(1, np.nan), len(views)))
+        else:
+            clips.append(_merged_frames(task, id_, batch, outputs, views))
+    return clips
+
+
+def _merged_frames(
+    task: Task, id_: str, batch: Mapping[str, Any], outputs: Floats, views: NDArray[np.int64]
+) -> ClipPrediction:
+    """Overlapping windows of a clip, merged frame by frame; every frame of the file appears once."""
+    index, times = batch["index"].numpy()[views], batch["times"].numpy()[views]
+    if index.shape[1] == 0 or index.shape != outputs[views].shape[:2]:
+        raise UsageError(f"clip {id_!r} has {index.shape[1]} frame(s) in a view and the model answers for "
+                         f"{outputs.shape[1]}; per-frame tasks need pictures")
+    position = np.arange(index.shape[1])
+    seen = (index >= 0) & (position < batch["length"].numpy()[views, None])
+    values, truth = outputs[views][seen], batch["target"].numpy()[views][seen]
+    order = np.argsort(index[seen], kind="stable")
+    _, first, counts = np.unique(index[seen][order], return_index=True, return_counts=True)
+    merged = np.empty((len(first), values.shape[1]))
+    for count in np.unique(counts):
+        frames = np.flatnonzero(counts == count)
+        same_frame = order[first[frames] + np.arange(count)[:, None]]
+        merged[frames] = task.merge(values[same_frame])
+    kept = order[first]
+    return ClipPrediction(id_, merged, _exact(truth[kept]), times[seen][kept], len(views))
+
+
+def _exact(truth: NDArray[Any]) -> NDArray[Any]:
+    return truth.astype(np.int64 if np.issubdtype(truth.dtype, np.integer) else np.float64)
