@@ -160,8 +160,10 @@ def _merged_frames(
     """Overlapping windows of a clip, merged frame by frame; every frame of the file appears once."""
     index, times = batch["index"].numpy()[views], batch["times"].numpy()[views]
     if index.shape[1] == 0 or index.shape != outputs[views].shape[:2]:
-        raise UsageError(f"clip {id_!r} has {index.shape[1]} frame(s) in a view and the model answers for "
-                         f"{outputs.shape[1]}; per-frame tasks need pictures")
+        raise UsageError(
+            f"clip {id_!r} has {index.shape[1]} frame(s) in a view and the model answers for "
+            f"{outputs.shape[1]}; per-frame tasks need pictures"
+        )
     position = np.arange(index.shape[1])
     seen = (index >= 0) & (position < batch["length"].numpy()[views, None])
     values, truth = outputs[views][seen], batch["target"].numpy()[views][seen]

@@ -129,9 +129,7 @@ def _judge_classes(one: Metric, predictions: Predictions, unit_of: Ints, count: 
     return Judgement(one.name, one.title, one.higher_is_better, sums, one.value, int(known.sum()))
 
 
-def _judge_values(
-    one: Metric, task: Task, predictions: Predictions, unit_of: Ints, count: int
-) -> list[Judgement]:
+def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: Ints, count: int) -> list[Judgement]:
     """The mean over outputs, then each output where there are several."""
     truth, output = predictions.truth, predictions.output
     known = ~np.isnan(truth)

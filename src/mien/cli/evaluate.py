@@ -1,0 +1,122 @@
+"""``mien evaluate``: judge a run or bundle on a manifest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from mien.evaluation.paired import Paired
+    from mien.evaluation.result import EvaluationResult
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Example: mien evaluate runs/dfew-fold1 --data dfew/manifest.csv --views 2 --out runs/dfew-fold1/test"
+)
+def evaluate(
+    source: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle, or a hub id.")],
+    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with the task's target column(s).")],
+    split: Annotated[
+        Literal["train", "validation", "test", "all"],
+        typer.Option(help="Rows to judge: by the run's own protocol, else by the column split; all takes every row."),
+    ] = "test",
+    protocol: Annotated[Path | None, typer.Option(help="Protocol file that says which rows these are.")] = None,
+    views: Annotated[int, typer.Option(min=1, help="Evenly spaced windows per clip, merged.")] = 2,
+    crops: Annotated[int, typer.Option(min=1, help="Squares across pictures that are not square.")] = 1,
+    metric: Annotated[list[str] | None, typer.Option(help="A further metric; may be repeated.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files. Default: evaluation/<split> in the run's folder.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier evaluation of the same clips to compare with.")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="The published protocol tests people it trains on: say so, go on.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Clips read at once.")] = 8,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")] = "fp32",
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+) -> None:
+    """Judge a run or bundle: metrics with n and intervals, predictions per clip, pictures and a report.
+
+    Clips that cannot be read are listed, never replaced. Clips or people that the weights trained on are refused.
+    """
+    from mien.data.protocol import Protocol
+    from mien.evaluation import assess
+    from mien.evaluation.paired import against as compare_with
+
+    folder = out or _default_folder(source, split)
+    settings = assess.EvaluationSettings(
+        views=views, crops=crops, batch=batch, workers=workers, device=device, precision=precision, seed=seed
+    )
+    result = assess.evaluate(
+        source,
+        data,
+        split,
+        settings,
+        metrics=tuple(metric or ()),
+        protocol=Protocol.read(protocol) if protocol else None,
+        published=published,
+        progress=_show if sys.stderr.isatty() and not as_json else None,
+    )
+    paired = compare_with(result, against) if against else None
+    paths = result.write(folder)
+    if paired is not None:
+        paths["comparison"] = paired.write(folder)
+    if as_json:
+        typer.echo(json.dumps(result.summary() | {"files": {name: str(path) for name, path in paths.items()}}))
+    else:
+        _print(result, paired, paths)
+
+
+def _default_folder(source: str, split: str) -> Path:
+    """In the run's folder; for a bundle, which holds nothing else, in the working folder."""
+    if (Path(source) / "protocol.json").is_file():
+        return Path(source) / "evaluation" / split
+    return Path("evaluation") / Path(source).name / split
+
+
+def _show(done: int, total: int) -> None:
+    filled = 30 * done // max(total, 1)
+    typer.echo(f"\r{'█' * filled}{'░' * (30 - filled)} {done}/{total} clips", nl=done >= total, err=True)
+
+
+def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Path]) -> None:
+    from mien.evaluation.report import interval_text
+
+    scored, asked = len(result.predictions.clips), len(result.part.ids)
+    typer.echo(f"{result.part.name} part of {result.manifest.name}: {scored} of {asked} clips scored")
+    width = max(len(score.title) for score in result.scores)
+    for score in result.scores:
+        units = f"{score.interval.units} {result.unit}s"
+        typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n {score.n}, {units}")
+    if paired is not None:
+        _print_paired(paired, width)
+    for failure in result.predictions.failures:
+        typer.echo(f"  not scored: {failure.path}: {failure.reason}")
+    for note in result.notes:
+        typer.echo(f"  note: {note}")
+    for name, path in paths.items():
+        typer.echo(f"{name}: {path}")
+
+
+def _print_paired(paired: Paired, width: int) -> None:
+    typer.echo(f"difference to {paired.other}")
+    for name, comparison in paired.comparisons.items():
+        low, high = comparison.interval.low, comparison.interval.high
+        text = f"{comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+        typer.echo(f"  {paired.titles[name]:{width}}  {text:24} p {comparison.p_value:.3g}")
+    if paired.mcnemar is not None:
+        typer.echo(
+            f"  exact McNemar: {paired.mcnemar.only_first} against {paired.mcnemar.only_second} clips, "
+            f"p {paired.mcnemar.p_value:.3g}"
+        )

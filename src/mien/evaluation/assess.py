@@ -1,0 +1,190 @@
+"""Judge a run or bundle on a manifest: multi-view test, metrics with intervals, what the weights have seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from mien.checkpoints.bundle import load
+from mien.data.augment import Deterministic
+from mien.data.dataset import ClipDataset
+from mien.data.loader import ClipLoader
+from mien.data.manifest import Manifest
+from mien.data.order import EpochOrder
+from mien.data.protocol import Protocol
+from mien.data.sampling import CoveringWindows, EvenViews, Sampling
+from mien.data.targets import TargetSpec
+from mien.errors import MienError, UsageError
+from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
+from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
+from mien.evaluation.predictions import Predictions, predict_views
+from mien.evaluation.result import EvaluationResult, Weights, units_of
+from mien.evaluation.scores import judge, score
+from mien.models.specification import Inputs
+from mien.tasks import Task
+
+# Told how many of how many clips are done.
+Progress = Callable[[int, int], None]
+
+
+class EvaluationSettings(BaseModel):
+    """How clips are judged.
+
+    Attributes:
+        views: evenly spaced windows per clip, merged by the task; per-frame tasks cover the clip instead.
+        crops: squares along the longer side of pictures that are not square.
+        batch: clips read at once.
+        workers: processes that read clips; 0 reads in this one.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``bf16`` multiplies matrices in bfloat16.
+        replicates, level, seed: of the bootstrap.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: int = Field(default=2, ge=1)
+    crops: int = Field(default=1, ge=1)
+    batch: int = Field(default=8, ge=1)
+    workers: int = Field(default=0, ge=0)
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    replicates: int = Field(default=REPLICATES, ge=1)
+    level: float = Field(default=LEVEL, gt=0, lt=1)
+    seed: int = 0
+
+
+def evaluate(
+    source: str | Path,
+    manifest: Manifest | Path | str,
+    part: PartName = "test",
+    settings: EvaluationSettings | None = None,
+    metrics: Sequence[str] = (),
+    protocol: Protocol | None = None,
+    published: bool = False,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Judge weights on one part of a corpus.
+
+    Args:
+        source: folder of a run or bundle, or a hub id.
+        manifest: the corpus, with the task's target column(s).
+        part: which rows; see ``mien.evaluation.parts.choose`` for how they are found.
+        settings: views, device, precision, bootstrap.
+        metrics: further metrics beside the task's own.
+        protocol: division of the rows, where neither the run's own nor the column ``split`` is meant.
+        published: state, instead of refusing, that trained people or clips are judged.
+        progress: told how many of how many clips are done.
+
+    Raises:
+        UsageError: columns or labels do not fit the task, the part is empty, or the weights have trained on it.
+        MienError: the bundle is damaged, or no clip could be read.
+    """
+    settings = settings or EvaluationSettings()
+    manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
+    device = device_named(settings.device)
+    bundle = load(source)
+    task = bundle.task
+    if task is None:
+        raise UsageError(
+            f"{source} is a bare encoder without a task, there is nothing to judge; train it on a task first"
+        )
+    record = TrainingRecord.read(source)
+    chosen = choose(manifest, part, record, protocol, bundle.specification.provenance.ledger, published)
+    names = tuple(dict.fromkeys([*task.metrics(), *metrics]))
+    loader = evaluation_loader(manifest, chosen.ids, bundle.specification.inputs, task, settings)
+    predictions = predict_views(
+        bundle.model.to(device),
+        task,
+        loader,
+        bf16=settings.precision == "bf16",
+        progress=None if progress is None else lambda done: progress(done, len(chosen.ids)),
+    )
+    weights = Weights(str(source), bundle.specification.model, record.weights if record else "", _sha256(bundle.folder))
+    used = settings.model_dump(mode="json") | {"device": str(device)}
+    return judged(task, weights, manifest, chosen, predictions, names, used)
+
+
+def judged(
+    task: Task,
+    weights: Weights,
+    manifest: Manifest,
+    part: Part,
+    predictions: Predictions,
+    names: Sequence[str],
+    settings: dict[str, Any],
+) -> EvaluationResult:
+    """The result of predictions; raises ``MienError`` where no clip could be read."""
+    if not predictions.clips:
+        first = predictions.failures[0].reason if predictions.failures else "there are none"
+        raise MienError(f"none of the {len(part.ids)} clips could be read; the first: {first}")
+    ids = predictions.ids
+    units = units_of(manifest, ids)
+    judgements = judge(task, predictions, names, units, list(manifest.column("path", ids)))
+    scores = score(judgements, settings["level"], settings["replicates"], settings["seed"])
+    alone = sum(unit.startswith("\0") for unit in units or ())
+    notes = [*part.notes, *_on_intervals(scores[0].interval.units, units is not None, alone)]
+    if predictions.failures:
+        notes.append(f"{len(predictions.failures)} of {len(part.ids)} clips could not be read and are not scored")
+    unit = "clip" if units is None else "subject"
+    return EvaluationResult(
+        task, weights, manifest, part, predictions, tuple(judgements), scores, unit, settings, tuple(notes)
+    )
+
+
+def evaluation_loader(
+    manifest: Manifest,
+    ids: Sequence[str],
+    inputs: Inputs,
+    task: Task,
+    settings: EvaluationSettings | None = None,
+    rank: int = 0,
+    world: int = 1,
+) -> ClipLoader:
+    """Batches for ``predict_views``: evenly spaced views of every clip, or windows that cover it for a task per frame.
+
+    With several processes every clip goes to exactly one of them; ``Predictions.join`` puts the parts together.
+    """
+    settings = settings or EvaluationSettings()
+    per_frame = task.config.level == "frame"
+    sampling: Sampling = CoveringWindows() if per_frame else EvenViews(settings.views, settings.crops)
+    targets = TargetSpec(task.target_columns(), task.classes, task.config.level)
+    dataset = ClipDataset(manifest, ids, inputs, sampling, Deterministic(inputs), targets, seed=settings.seed)
+    order = EpochOrder(
+        settings.seed, len(dataset), settings.batch, shuffle=False, drop_last=False, rank=rank, world=world
+    )
+    return ClipLoader(dataset, order, settings.workers, max_unreadable=None)
+
+
+def device_named(name: str) -> torch.device:
+    """A device by its name; ``auto`` is CUDA where there is one. Raises ``UsageError`` where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(f"device {name!r} is not there on this machine; use auto or cpu") from None
+    return device
+
+
+def _on_intervals(units: int, by_subject: bool, unknown: int) -> list[str]:
+    notes = []
+    if not by_subject:
+        notes.append("subjects are unknown: intervals take clips as independent and are too narrow if they are not")
+    elif unknown:
+        notes.append(f"{unknown} clips have no subject and count as one of their own each")
+    if units < 2:
+        notes.append("one unit alone has no interval")
+    elif units < FEW_UNITS:
+        notes.append(f"only {units} {'subjects' if by_subject else 'clips'}: intervals are too narrow")
+    return notes
+
+
+def _sha256(folder: Path) -> str:
+    with (folder / "model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

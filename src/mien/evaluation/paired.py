@@ -1,0 +1,120 @@
+"""Two evaluations of the same clips side by side: what differs, and whether chance would do as much."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mien.data.files import complete
+from mien.errors import UsageError
+from mien.evaluation.intervals import Comparison, McNemar, compare, mcnemar
+from mien.evaluation.predictions import ClipPrediction, Predictions
+from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult
+from mien.evaluation.scores import judge
+from mien.tasks import Task
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A result (first) against an earlier one (second).
+
+    Attributes:
+        other: folder of the earlier one.
+        comparisons: by name of the score.
+        titles: of the scores.
+        mcnemar: exact test on clips (or frames) that were right; None for continuous values.
+    """
+
+    other: str
+    comparisons: dict[str, Comparison]
+    titles: dict[str, str]
+    mcnemar: McNemar | None
+
+    def write(self, folder: Path | str) -> Path:
+        """Write ``comparison.json``."""
+        path = Path(folder) / "comparison.json"
+        values = {
+            "other": self.other,
+            "scores": {name: asdict(comparison) for name, comparison in self.comparisons.items()},
+            "mcnemar": None if self.mcnemar is None else asdict(self.mcnemar),
+        }
+        with complete(path) as part:
+            part.write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")
+        return path
+
+
+def against(result: EvaluationResult, folder: Path | str) -> Paired:
+    """Compare a result with what an earlier evaluation wrote to ``folder``.
+
+    Raises:
+        UsageError: it holds no predictions, or of other clips, outputs or truth.
+    """
+    first = result.predictions
+    second = read_predictions(folder, result.task)
+    if first.ids != second.ids or len(first.clip_of) != len(second.clip_of):
+        same = len(set(first.ids) & set(second.ids))
+        raise UsageError(
+            f"{folder}: has {len(second.ids)} clips, this result {len(first.ids)}, {same} in common; paired comparison "
+            "needs the same clips"
+        )
+    if not np.array_equal(first.truth, second.truth, equal_nan=result.task.classes is None):
+        raise UsageError(f"{folder}: the truth of the clips differs; both must be judged by the same labels")
+    units = result.units()
+    names = [score.name for score in result.scores if "/" not in score.name and not score.name.endswith("_per_video")]
+    others = {one.name: one for one in judge(result.task, second, names, units, result.videos())}
+    settings = result.settings
+    comparisons = {
+        one.name: compare(
+            one.sums, others[one.name].sums, one.value, settings["level"], settings["replicates"], settings["seed"]
+        )
+        for one in result.judgements
+    }
+    titles = {one.name: one.title for one in result.judgements}
+    return Paired(str(folder), comparisons, titles, _mcnemar(first, second, result.task))
+
+
+def read_predictions(folder: Path | str, task: Task) -> Predictions:
+    """What ``EvaluationResult.write`` put into ``predictions.csv``, for the same task."""
+    path = Path(folder) / "predictions.csv"
+    try:
+        table = pd.read_csv(
+            path, dtype={"id": str, "truth": str}, float_precision="round_trip", keep_default_na=False, na_values=[""]
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: no predictions to compare with ({error})") from None
+    outputs = [f"output_{name}" if name in FIXED_COLUMNS else name for name in task.columns()]
+    truths = ["truth"] if task.classes is not None else [f"truth_{name}" for name in task.columns()]
+    missing = [column for column in ("id", *outputs, *truths) if column not in table]
+    if missing:
+        raise UsageError(f"{path}: no column {missing[0]!r}; it was written for another task")
+    if task.classes is None:
+        truth = table[truths].to_numpy(dtype=np.float64)
+    else:
+        numbers = {name: number for number, name in enumerate(task.classes)}
+        truth = np.asarray([numbers.get(name, -100) for name in table["truth"]], dtype=np.int64)
+    values = table[outputs].to_numpy(dtype=np.float64)
+    times = table["time"].to_numpy(dtype=np.float64) if "time" in table else np.full(len(table), np.nan)
+    rows = table.groupby("id", sort=True).indices
+    clips = [ClipPrediction(str(id_), values[at], truth[at], times[at], 1) for id_, at in rows.items()]
+    return Predictions.join([Predictions(tuple(clips))])
+
+
+def _mcnemar(first: Predictions, second: Predictions, task: Task) -> McNemar | None:
+    if task.classes is None:
+        return None
+    truth = first.truth
+    known = truth >= 0
+    right = [(predictions.output.argmax(axis=1) == truth)[known] for predictions in (first, second)]
+    return mcnemar(right[0], right[1])
+
+
+def _finite(values: Any) -> Any:
+    """JSON has no NaN: what is undefined becomes None."""
+    if isinstance(values, dict):
+        return {name: _finite(value) for name, value in values.items()}
+    return None if isinstance(values, float) and not np.isfinite(values) else values

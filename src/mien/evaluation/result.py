@@ -1,0 +1,202 @@
+"""The result of an evaluation: figures with n and intervals, what they were computed on, and the files they go to."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mien import __version__
+from mien.data.files import complete
+from mien.data.manifest import Manifest
+from mien.evaluation.metrics import confusion_matrix, recalls
+from mien.evaluation.parts import Part
+from mien.evaluation.predictions import Predictions
+from mien.evaluation.scores import Judgement, Score
+from mien.tasks import Task
+
+FIXED_COLUMNS = ("id", "path", "start", "end", "subject", "time", "truth", "prediction")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights were judged.
+
+    Attributes:
+        source: run, bundle or hub id as given.
+        model: registered name.
+        which: in words (``best by uar on validation``, ``last``, ...); empty where unknown.
+        sha256: of ``model.safetensors``.
+    """
+
+    source: str
+    model: str
+    which: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What ``evaluate`` found.
+
+    Attributes:
+        task: what was judged.
+        weights: which weights.
+        manifest: the corpus.
+        part: which rows, the protocol's digest and notes on them.
+        predictions: merged views of every clip that could be read, and the failures.
+        judgements: sums behind the scores, by unit.
+        scores: metrics with n and intervals; the task's first metric comes first.
+        unit: what intervals draw: ``subject`` or ``clip``.
+        settings: views, precision, device, seed, level and number of replicates.
+        notes: what a reader must know: those of the part, and on the intervals.
+    """
+
+    task: Task
+    weights: Weights
+    manifest: Manifest
+    part: Part
+    predictions: Predictions
+    judgements: tuple[Judgement, ...]
+    scores: tuple[Score, ...]
+    unit: str
+    settings: dict[str, Any]
+    notes: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Score:
+        """A score by name; raises ``KeyError``."""
+        return {score.name: score for score in self.scores}[name]
+
+    @property
+    def confusion(self) -> np.ndarray | None:
+        """Counts ``(K, K)``, rows are the truth; None for continuous values."""
+        if self.task.classes is None:
+            return None
+        truth = self.predictions.truth
+        predicted = self.predictions.output.argmax(axis=1)
+        return confusion_matrix(truth[truth >= 0], predicted[truth >= 0], len(self.task.classes))
+
+    def units(self) -> list[str] | None:
+        """Subject of every clip, the unit of intervals; a clip without one is its own; None where none is known."""
+        return units_of(self.manifest, self.predictions.ids)
+
+    def videos(self) -> list[str]:
+        """Recording that every clip is part of."""
+        return [str(path) for path in self.manifest.column("path", self.predictions.ids)]
+
+    def table(self) -> pd.DataFrame:
+        """Predictions: one row per clip (or frame) with id, path, truth, prediction and one column per output.
+
+        Classes: ``truth`` and ``prediction`` are names, outputs probabilities. Values: ``truth_<name>`` beside
+        ``<name>``. An output named as a fixed column becomes ``output_<name>``.
+        """
+        predictions = self.predictions
+        rows = self.manifest.select(predictions.ids).frame
+        kept = [column for column in ("id", "path", "start", "end", "subject") if column in rows]
+        table = rows[kept].iloc[predictions.clip_of].reset_index(drop=True)
+        if self.task.config.level == "frame":
+            table["time"] = np.concatenate([clip.times for clip in predictions.clips])
+        truth, output = predictions.truth, predictions.output
+        if self.task.classes is not None:
+            names = np.asarray(self.task.classes, dtype=object)
+            table["truth"] = [names[number] if number >= 0 else None for number in truth]
+            table["prediction"] = names[output.argmax(axis=1)]
+        else:
+            for column, name in enumerate(self.task.columns()):
+                table[f"truth_{name}"] = truth[:, column]
+        for column, name in enumerate(self.task.columns()):
+            table[f"output_{name}" if name in FIXED_COLUMNS else name] = output[:, column]
+        return table
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the predictions, for JSON; what is undefined is None."""
+        config = self.task.config
+        summary: dict[str, Any] = {
+            "mien": __version__,
+            "weights": asdict(self.weights),
+            "task": config.model_dump(mode="json"),
+            "data": {
+                "manifest": self.manifest.name,
+                "part": self.part.name,
+                "protocol": self.part.digest,
+                "clips": len(self.part.ids),
+                "scored": len(self.predictions.clips),
+                "frames": len(self.predictions.clip_of) if config.level == "frame" else None,
+            },
+            "settings": self.settings,
+            "unit": self.unit,
+            "scores": [_score(score) for score in self.scores],
+        }
+        matrix = self.confusion
+        if matrix is not None and self.task.classes is not None:
+            by_class = zip(self.task.classes, matrix.sum(axis=1), recalls(matrix.astype(np.float64)), strict=True)
+            summary["classes"] = [
+                {"name": name, "n": int(count), "recall": _number(recall)} for name, count, recall in by_class
+            ]
+            summary["confusion"] = matrix.tolist()
+        summary["not_scored"] = [asdict(failure) for failure in self.predictions.failures]
+        summary["notes"] = list(self.notes)
+        return summary
+
+    def write(self, folder: Path | str) -> dict[str, Path]:
+        """Write ``metrics.json``, ``predictions.csv``, pictures and ``report.html``; each appears only when complete.
+
+        Returns:
+            paths by name: ``metrics``, ``predictions``, ``report``, and each picture.
+
+        Raises:
+            MienError: the folder cannot be written.
+        """
+        from mien.evaluation.pictures import draw
+        from mien.evaluation.report import render
+
+        folder = Path(folder)
+        pictures = draw(self)
+        paths = {"predictions": folder / "predictions.csv"}
+        with complete(paths["predictions"]) as part:
+            self.table().to_csv(part, index=False, lineterminator="\n")
+        for name, content in pictures.items():
+            paths[name] = folder / f"{name}.png"
+            with complete(paths[name]) as part:
+                part.write_bytes(content)
+        paths["report"] = folder / "report.html"
+        with complete(paths["report"]) as part:
+            part.write_text(render(self, pictures), encoding="utf-8")
+        paths["metrics"] = folder / "metrics.json"
+        with complete(paths["metrics"]) as part:
+            part.write_text(json.dumps(self.summary(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return paths
+
+
+def units_of(manifest: Manifest, ids: list[str]) -> list[str] | None:
+    """As ``EvaluationResult.units``."""
+    if not manifest.has("subject"):
+        return None
+    subjects = manifest.column("subject", ids)
+    # the name of a lone clip is one that no subject can have
+    return [f"\0{id_}" if pd.isna(name) else str(name) for id_, name in subjects.items()]
+
+
+def _score(score: Score) -> dict[str, Any]:
+    interval = score.interval
+    return {
+        "name": score.name,
+        "title": score.title,
+        "higher_is_better": score.higher_is_better,
+        "value": _number(score.value),
+        "low": _number(interval.low),
+        "high": _number(interval.high),
+        "level": interval.level,
+        "n": score.n,
+        "units": interval.units,
+        "replicates": interval.replicates,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
