@@ -62,7 +62,7 @@ def against(result: EvaluationResult, folder: Path | str) -> Paired:
             f"{folder}: has {len(second.ids)} clips, this result {len(first.ids)}, {same} in common; paired comparison "
             "needs the same clips"
         )
-    if not np.array_equal(first.truth, second.truth, equal_nan=result.task.classes is None):
+    if not np.allclose(first.truth, second.truth, rtol=1e-9, atol=1e-12, equal_nan=True):
         raise UsageError(f"{folder}: the truth of the clips differs; both must be judged by the same labels")
     units = result.units()
     names = [score.name for score in result.scores if "/" not in score.name and not score.name.endswith("_per_video")]
@@ -82,9 +82,7 @@ def read_predictions(folder: Path | str, task: Task) -> Predictions:
     """What ``EvaluationResult.write`` put into ``predictions.csv``, for the same task."""
     path = Path(folder) / "predictions.csv"
     try:
-        table = pd.read_csv(
-            path, dtype={"id": str, "truth": str}, float_precision="round_trip", keep_default_na=False, na_values=[""]
-        )
+        table = pd.read_csv(path, dtype={"id": str, "truth": str}, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: no predictions to compare with ({error})") from None
     outputs = [f"output_{name}" if name in FIXED_COLUMNS else name for name in task.columns()]

@@ -156,7 +156,7 @@ def seen_before(manifest: Manifest, ids: tuple[str, ...], record: TrainingRecord
     again = _same_stretches(judged, trained)
     if again:
         return [_refuse_or_say(again, published)]
-    if manifest.root != own.root and not set(judged["path"]) & {*trained["path"], *validated["path"]}:
+    if manifest.root != own.root and not set(judged["path"]) & set(_absolute(own, tuple(own.ids), "any")["path"]):
         return ["another corpus than the one trained on: that nobody is in both cannot be seen from the tables"]
     filled = [frame for frame in (judged, trained, validated) if len(frame)]
     both = Manifest(pd.concat(filled, ignore_index=True), own.root, manifest.name)

@@ -104,5 +104,5 @@ def _range(values: Floats) -> tuple[float, float]:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=140, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=140, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
