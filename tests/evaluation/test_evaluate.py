@@ -53,6 +53,9 @@ def test_values_over_time(corpus: Manifest, reader: Path) -> None:
     assert result.summary()["scores"][0]["value"] == pytest.approx(result["ccc"].value)
 
 
+Written = tuple[EvaluationResult, Path]
+
+
 @pytest.fixture(scope="module")
 def written(
     corpus: Manifest, classifier: Path, tmp_path_factory: pytest.TempPathFactory
@@ -102,9 +105,7 @@ def test_the_report_stands_alone(written: Written) -> None:
         assert text in page
 
 
-def test_pictures_are_pictures(
-    written: Written, corpus: Manifest, reader: Path, tmp_path: Path
-) -> None:
+def test_pictures_are_pictures(written: Written, corpus: Manifest, reader: Path, tmp_path: Path) -> None:
     evaluate(reader, corpus, settings=QUICK).write(tmp_path)
     for path in (written[1] / "confusion.png", tmp_path / "scatter.png", tmp_path / "curves.png"):
         with Image.open(path) as image:

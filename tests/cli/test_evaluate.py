@@ -1,0 +1,147 @@
+"""``mien evaluate``: what it prints and writes, and one clear line for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.evaluation.brightness import classifier, corpus, make_bundle, reader, register, run
+
+from mien.cli.app import run as run_command
+from mien.data.manifest import Manifest
+
+__all__ = ["classifier", "corpus", "make_bundle", "reader", "register", "run"]
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Runs ``mien evaluate`` in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        words = ["mien", "evaluate", *map(str, arguments), "--workers", "0"]
+        monkeypatch.setattr("sys.argv", words)
+        code = run_command()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+def table(corpus: Manifest, file: Path, /, **columns: object) -> Path:
+    """The corpus's table elsewhere, with columns changed (None: taken out)."""
+    frame = corpus.frame.copy()
+    for name in ("path", "labels"):
+        frame[name] = [str(corpus.root / value) for value in frame[name]]
+    for name, values in columns.items():
+        frame = frame.drop(columns=name) if values is None else frame.assign(**{name: values})
+    frame.to_csv(file, index=False)
+    return file
+
+
+def test_a_run_is_judged(command: Command, corpus: Manifest, run: Callable[..., Path]) -> None:
+    folder = run()
+    code, out, _ = command(folder, "--data", corpus.root / "manifest.csv")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].endswith("manifest.csv: 4 of 4 clips scored")
+    assert lines[1].split()[:2] == ["UAR", "0.833"]
+    assert "n 4, 2 subjects" in lines[1]
+    written = {path.name for path in (folder / "evaluation/test").iterdir()}
+    assert written == {"metrics.json", "predictions.csv", "confusion.png", "report.html"}
+
+
+def test_json_is_all_that_is_printed(command: Command, corpus: Manifest, classifier: Path, tmp_path: Path) -> None:
+    code, out, err = command(
+        classifier, "--data", corpus.root / "manifest.csv", "--split", "all", "--json", "--metric", "top_2"
+    )
+    result = json.loads(out)
+    assert (code, err) == (0, "")
+    assert {score["name"]: score["n"] for score in result["scores"]} == dict.fromkeys(
+        ("uar", "war", "macro_f1", "weighted_f1", "top_2"), 12
+    )
+    assert Path(result["files"]["report"]).resolve() == tmp_path / "evaluation/classifier/all/report.html"
+
+
+def test_values_and_comparison(command: Command, corpus: Manifest, reader: Path) -> None:
+    manifest = corpus.root / "manifest.csv"
+    assert command(reader, "--data", manifest, "--out", "first")[0] == 0
+    code, out, _ = command(reader, "--data", manifest, "--out", "second", "--against", "first")
+    assert code == 0
+    assert "difference to first" in out
+    assert Path("second/comparison.json").is_file()
+    assert {"scatter.png", "curves.png"} < {path.name for path in Path("second").iterdir()}
+
+
+BAD_TABLES = {
+    "no label column": ({"label": None}, "no column 'label'"),
+    "a label missing": ({"label": [None, *["dark"] * 11]}, "has no label (NaN or empty)"),
+    "a label outside the classes": (
+        {"label": ["dim"] * 12},
+        "label = 'dim', which is not one of the classes dark, bright",
+    ),
+    "train subjects in test": ({"subject": ["anna"] * 12}, "training and test share 1 subject(s): anna"),
+    "no split": ({"split": None}, "no column 'split'"),
+    "an unknown split": ({"split": ["exam"] * 12}, "has split 'exam'"),
+    "no test rows": ({"split": ["train"] * 12}, "the test part has no clips"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_tables(command: Command, corpus: Manifest, classifier: Path, tmp_path: Path, name: str) -> None:
+    columns, message = BAD_TABLES[name]
+    split = ["--split", "all"] if name.endswith(("missing", "classes")) else []
+    code, out, err = command(classifier, "--data", table(corpus, tmp_path / "bad.csv", **columns), *split)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("mien: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_trained_clips_are_refused(command: Command, corpus: Manifest, run: Callable[..., Path]) -> None:
+    arguments = (run(), "--data", corpus.root / "manifest.csv", "--split", "all")
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "4 of the judged clips trained these weights" in err
+    code, out, _ = command(*arguments, "--published")
+    assert code == 0
+    assert "note: 4 of the judged clips trained these weights" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere", "--data", "MANIFEST"], 1, "does not exist"),
+        (["BUNDLE", "--data", "nowhere.csv"], 2, "nowhere.csv"),
+        (["BUNDLE", "--data", "MANIFEST", "--device", "cuda:9"], 2, "device 'cuda:9' is not there"),
+        (["BUNDLE", "--data", "MANIFEST", "--metric", "ccc"], 2, "'ccc' judges values, this task has classes"),
+        (["BUNDLE", "--data", "MANIFEST", "--protocol", "MANIFEST"], 2, "not a protocol file"),
+        (["BUNDLE", "--data", "MANIFEST", "--against", "nowhere"], 2, "no predictions to compare with"),
+        (["BUNDLE", "--data", "MANIFEST", "--out", "MANIFEST"], 1, "cannot be written"),
+        (["BUNDLE", "--data", "MANIFEST", "--split", "exam"], 2, "exam"),
+        (["BUNDLE"], 2, "--data"),
+    ],
+)
+def test_bad_usage(
+    command: Command, corpus: Manifest, classifier: Path, arguments: list[str], code: int, message: str
+) -> None:
+    places = {"BUNDLE": classifier, "MANIFEST": corpus.root / "manifest.csv"}
+    found, _, err = command(*(places.get(word, word) for word in arguments))
+    assert found == code
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_nothing_readable_is_a_failure(command: Command, corpus: Manifest, classifier: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    rows = table(corpus, tmp_path / "bad.csv", path=[str(empty)] * 12, start=np.arange(12.0))
+    code, _, err = command(classifier, "--data", rows, "--split", "all")
+    assert code == 1
+    assert "none of the 12 clips could be read" in err
