@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,7 @@ class PredictSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    step: float | Literal["frame"] | None = Field(default=None)
+    step: Annotated[float, Field(gt=0)] | Literal["frame"] | None = None
     hop: float | None = Field(default=None, gt=0)
     window: float = Field(default=8.0, gt=0)
     gap: float = Field(default=1.0, ge=0)

@@ -1,0 +1,69 @@
+"""``mien embed``: encoder features of videos over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mien.cli.recordings import (
+    AsJson,
+    Batch,
+    Bfloat16,
+    Csv,
+    DetectorFile,
+    Device,
+    Hop,
+    Model,
+    Out,
+    Parquet,
+    Step,
+    Threads,
+    Videos,
+    parse_step,
+    run,
+)
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: mien embed talk.mp4 --model runs/mine/bundle --out features --parquet")
+def embed(
+    videos: Videos,
+    model: Model,
+    out: Out = Path("."),
+    csv: Csv = False,
+    as_json: AsJson = False,
+    parquet: Parquet = False,
+    features: Annotated[
+        Literal["pooled", "frames"], typer.Option(help="Features of whole windows, or of moments within them.")
+    ] = "pooled",
+    step: Step = None,
+    hop: Hop = None,
+    detector: DetectorFile = None,
+    device: Device = "cpu",
+    bf16: Bfloat16 = False,
+    batch: Batch = 4,
+    threads: Threads = None,
+) -> None:
+    """Write the encoder's features of every face over time, columns f0, f1, ...
+
+    Files are called <name>.features.csv and so on; the table (CSV) is written where no form is named.
+    """
+    from mien.inference import PredictSettings
+    from mien.inference import embed as read
+
+    chosen = {"csv": csv, "json": as_json, "parquet": parquet}
+    formats = [form for form, wanted in chosen.items() if wanted] or ["csv"]
+    settings = PredictSettings(
+        step=parse_step(step),
+        hop=hop,
+        features=features,
+        detector=detector,
+        device=device,
+        bf16=bf16,
+        batch=batch,
+        threads=threads,
+    )
+    run(videos, model, out, formats, read, settings, as_json)

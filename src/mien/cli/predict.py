@@ -1,0 +1,71 @@
+"""``mien predict``: read apparent emotion from videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.recordings import (
+    AsJson,
+    Batch,
+    Bfloat16,
+    Csv,
+    DetectorFile,
+    Device,
+    Hop,
+    Model,
+    Out,
+    Parquet,
+    Step,
+    Threads,
+    Videos,
+    parse_step,
+    run,
+)
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: mien predict talk.mp4 --model runs/mine/bundle --out results --html --overlay")
+def predict(
+    videos: Videos,
+    model: Model,
+    out: Out = Path("."),
+    csv: Csv = False,
+    as_json: AsJson = False,
+    parquet: Parquet = False,
+    eaf: Annotated[bool, typer.Option("--eaf", help="Write <name>.eaf for ELAN.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Write <name>.html: a report with curves per face.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Write <name>.overlay.mp4: boxes, sound.")] = False,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Small pictures of faces in the report.")] = False,
+    step: Step = None,
+    hop: Hop = None,
+    detector: DetectorFile = None,
+    device: Device = "cpu",
+    bf16: Bfloat16 = False,
+    batch: Batch = 4,
+    threads: Threads = None,
+) -> None:
+    """Read apparent emotion from videos: every face is followed, and a timeline is written per recording.
+
+    Without a form named, the table (CSV) and the report (HTML) are written. Nothing leaves this machine, and no picture
+    of a face is kept unless --thumbnails or --overlay asks for it.
+    """
+    from mien.inference import PredictSettings
+    from mien.inference import predict as read
+
+    chosen = {
+        "csv": csv,
+        "json": as_json,
+        "parquet": parquet,
+        "eaf": eaf,
+        "html": html or thumbnails,
+        "overlay": overlay,
+    }
+    formats = [form for form, wanted in chosen.items() if wanted] or ["csv", "html"]
+    settings = PredictSettings(
+        step=parse_step(step), hop=hop, detector=detector, device=device, bf16=bf16, batch=batch, threads=threads
+    )
+    run(videos, model, out, formats, read, settings, as_json, thumbnails)

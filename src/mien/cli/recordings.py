@@ -1,0 +1,150 @@
+"""What ``mien predict`` and ``mien embed`` have in common: recordings in, timelines out as files."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.progress import progress_bar
+from mien.errors import MienError, UsageError
+
+if TYPE_CHECKING:
+    from mien.inference import PredictSettings, Timeline
+
+SUFFIXES = {
+    "csv": ".csv",
+    "json": ".json",
+    "parquet": ".parquet",
+    "eaf": ".eaf",
+    "html": ".html",
+    "overlay": ".overlay.mp4",
+}
+
+Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Recordings.", show_default=False)]
+Model = Annotated[str, typer.Option(help="Folder of a bundle or run, or a hub id.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if need be.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Write <name>.csv: the table.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Write <name>.json (table, files, boxes) and print a summary as JSON.")
+]
+Parquet = Annotated[bool, typer.Option("--parquet", help="Write <name>.parquet.")]
+Step = Annotated[str | None, typer.Option(help="Seconds between rows, or frame for a row per frame.")]
+Hop = Annotated[float | None, typer.Option(min=0.001, help="Seconds between windows; default: half a window.")]
+DetectorFile = Annotated[Path | None, typer.Option("--detector", help="YuNet ONNX file; default: mien's detector.")]
+Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, auto.")]
+Bfloat16 = Annotated[bool, typer.Option("--bf16", help="Run the model in bfloat16.")]
+Batch = Annotated[int, typer.Option(min=1, help="Windows per forward pass.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the model on the CPU.")]
+
+
+def parse_step(text: str | None) -> Any:
+    """``--step``: seconds, or ``frame``."""
+    if text is None or text == "frame":
+        return text
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--step {text}: give seconds above 0, such as 0.2, or the word frame")
+    return seconds
+
+
+def run(
+    videos: Sequence[Path],
+    model: str,
+    out: Path,
+    formats: Sequence[str],
+    read: Callable[..., Timeline],
+    settings: PredictSettings,
+    as_json: bool,
+    thumbnails: bool = False,
+) -> None:
+    """Read every recording and write its files; one that fails is reported and the others go on.
+
+    Raises:
+        typer.Exit: code 1 where a recording failed.
+    """
+    _check_names(videos, out)
+    from mien.checkpoints.bundle import load
+
+    bundle = load(model)
+    results = []
+    for video in videos:
+        begin = time.monotonic()
+        try:
+            with progress_bar(video.name, hidden=as_json) as progress:
+                timeline = read(video, bundle, settings, progress)
+            name = f"{video.stem}.features" if timeline.kind == "features" else video.stem
+            paths = write(timeline, out, name, formats, thumbnails, as_json)
+        except UsageError:
+            raise  # true of every recording alike
+        except MienError as error:
+            print(f"mien: {error}", file=sys.stderr)
+            results.append({"file": str(video), "error": str(error)})
+            continue
+        results.append(_result(timeline, paths, time.monotonic() - begin))
+        if not as_json:
+            typer.echo(_line(results[-1]))
+    if as_json:
+        typer.echo(json.dumps(results, indent=1))
+    if any("error" in result for result in results):
+        raise typer.Exit(1)
+
+
+def write(
+    timeline: Timeline, out: Path, name: str, formats: Sequence[str], thumbnails: bool, hidden: bool
+) -> dict[str, Path]:
+    """Write a timeline in every wanted form, as ``<name><suffix>`` in the folder ``out``."""
+    paths = {form: out / f"{name}{SUFFIXES[form]}" for form in formats}
+    for form, path in paths.items():
+        if form == "html":
+            timeline.to_html(path, thumbnails)
+        elif form == "overlay":
+            with progress_bar(path.name, hidden) as progress:
+                timeline.overlay(path, progress=progress)
+        else:
+            getattr(timeline, f"to_{form}")(path)
+    return paths
+
+
+def _check_names(videos: Sequence[Path], out: Path) -> None:
+    """Refuse what would fail only after the work, or write over a file of this very call."""
+    twice = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
+    if twice:
+        rule = "several recordings have this name and would write the same files; give each an --out of its own"
+        raise UsageError(f"{twice[0]}: {rule}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".mien-can-write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise MienError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _result(timeline: Timeline, paths: dict[str, Path], seconds: float) -> dict[str, Any]:
+    (info,) = timeline.files.values()
+    return {
+        "file": info.path,
+        "duration": info.duration,
+        "faces": len(timeline.faces()),
+        "rows": len(timeline),
+        "seen": round(float(timeline.frame["used"].ne("").mean()), 4) if len(timeline) else 0.0,
+        "seconds": round(seconds, 3),
+        "files": {form: str(path) for form, path in paths.items()},
+    }
+
+
+def _line(result: dict[str, Any]) -> str:
+    faces = result["faces"]
+    found = "no face" if not faces else "1 face" if faces == 1 else f"{faces} faces"
+    work = f"{found} in {result['duration']:.1f} s, {result['rows']} rows, done in {result['seconds']:.1f} s"
+    return f"{result['file']}: {work} → {', '.join(result['files'].values())}"
