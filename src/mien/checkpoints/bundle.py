@@ -11,6 +11,7 @@ from mien.checkpoints import hub
 from mien.checkpoints.card import ModelCard, render_card
 from mien.checkpoints.files import find_bundle, read_specification, read_weights, write_bundle
 from mien.checkpoints.strict import check_fit, load_strictly
+from mien.errors import MienError
 from mien.models import Encoder, Recogniser, create_encoder
 from mien.models.specification import Specification
 from mien.nn.initialise import SkipInitialisation
@@ -41,7 +42,12 @@ class Bundle:
 
 def locate(source: Path | str) -> Path:
     """The local folder of a bundle; one with a hub id is fetched."""
-    return hub.pull(str(source)) if hub.is_hub_id(str(source)) else find_bundle(Path(source))
+    if not hub.is_hub_id(str(source)):
+        return find_bundle(Path(source))
+    try:
+        return hub.pull(str(source))
+    except MienError as error:
+        raise type(error)(f"{source} is no folder here; {error}") from error
 
 
 def build(specification: Specification) -> tuple[Recogniser | Encoder, Task | None]:

@@ -13,6 +13,7 @@ from mien.checkpoints.bundle import Bundle, load
 from mien.checkpoints.files import config_digest_matches
 from mien.errors import MienError
 from mien.models import Recogniser
+from mien.models.specification import Inputs
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,20 @@ def _finite(bundle: Bundle) -> Check:
     return Check("weights are finite", not broken, f"NaN or infinite: {', '.join(broken[:3])}" if broken else "all are")
 
 
+def _blank(inputs: Inputs) -> dict[str, Tensor]:
+    """A clip of zeros: picture and streams; models take any subset of their modalities, so sound can be left out."""
+    blank = {stream.name: torch.zeros(1, stream.steps or 16, stream.width) for stream in inputs.streams}
+    if (video := inputs.video) is not None:
+        channels = 1 if video.channels == "grey" else 3
+        blank["video"] = torch.zeros(1, channels, video.frames or 16, video.size, video.size)
+    return blank
+
+
 @torch.inference_mode()
 def _runs(bundle: Bundle) -> Check:
-    video = bundle.specification.inputs.video
-    if video is None or "video" not in bundle.encoder.modalities:
-        return Check("runs on a blank clip", True, "not tried: the model takes no picture")
-    channels = 1 if video.channels == "grey" else 3
-    inputs = {"video": torch.zeros(1, channels, video.frames or 16, video.size, video.size)}
+    inputs = _blank(bundle.specification.inputs)
+    if not inputs:
+        return Check("runs on a blank clip", True, "not tried: the model takes sound alone")
     if isinstance(bundle.model, Recogniser):
         output: Tensor = bundle.model(inputs)
     else:

@@ -156,8 +156,15 @@ def layer_decay(data: dict[str, Any]) -> None:
     depth = len(data["values"]) - 2
     blocks = {name.split(".")[1] for name in data["parameters"] if name.startswith("blocks.")}
     assert len(blocks) == depth
-    encoder = create_encoder("videomae_test", depth=depth)
-    plan = Plan("finetuned", "", {"pooling": "mean" if "fc_norm.weight" in data["parameters"] else "first"})
+    arguments = {
+        "depth": depth,
+        "pooling": "mean" if "fc_norm.weight" in data["parameters"] else "first",
+        "positions": "learned" if "pos_embed" in data["parameters"] else "fixed",
+        "qv_bias": "blocks.0.attn.q_bias" in data["parameters"],
+        "layer_scale": 0.1 if "blocks.0.gamma_1" in data["parameters"] else 0.0,
+    }
+    encoder = create_encoder("videomae_test", **arguments)
+    plan = Plan("finetuned", "videomae_test", arguments)
     model = Recogniser(encoder, ClipHead(encoder.feature_dim, 2))
     names = CONVERTER.to_mien(dict.fromkeys(data["parameters"], torch.zeros(1)), plan)
     own = dict(model.named_parameters())
