@@ -78,8 +78,8 @@ def bootstrap(
 ) -> Interval:
     """Percentile interval of a metric.
 
-    With few subjects it is too narrow: in simulations of UAR and CCC with subject effects the nominal 95 % covered
-    about 80 % with 6 subjects, 88 % with 12 and 92 % with 30. BCa intervals were tried and covered no better.
+    With few subjects it is too narrow: in ``benchmarks/interval_coverage.py`` the nominal 95 % covered UAR (CCC) in
+    81 % (75 %) of cases with 6 subjects, 92 % (86 %) with 12 and 95 % (90 %) with 30; BCa intervals hardly did better.
 
     Args:
         sums: sums by unit ``(C, S)``.
