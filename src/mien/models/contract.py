@@ -78,6 +78,7 @@ class Recogniser(nn.Module):
         self.head = head
 
     def forward(self, inputs: ModelInputs) -> Tensor:
+        """Raw outputs ``(B, K)`` or ``(B, T', K)``."""
         outputs: Tensor = self.head(self.encoder.forward_features(inputs), inputs)
         return outputs
 
@@ -88,4 +89,5 @@ class Recogniser(nn.Module):
         return self.encoder.depth + 1
 
     def no_weight_decay(self) -> set[str]:
+        """As ``Encoder.no_weight_decay``, for names of this module."""
         return {f"encoder.{name}" for name in self.encoder.no_weight_decay()}

@@ -21,6 +21,7 @@ from mien.pretext.masked_autoencoder import MaskedAutoencoder
 from mien.pretext.masking import split_mask, tube_mask
 from mien.pretext.targets import PixelTarget
 from mien.tasks.heads import ClipHead
+from mien.training.optim import parameter_groups
 
 CONVERTER = get_converter("videomae")
 
@@ -170,12 +171,13 @@ def layer_decay(data: dict[str, Any]) -> None:
     own = dict(model.named_parameters())
     assert names.keys() == own.keys()
     rate = data["values"][-2]
+    groups = parameter_groups(model, weight_decay=0.05, layer_decay=rate)
+    found = {name: group for group in groups for name in group["names"]}
     for published, (layer, scale, decay) in data["parameters"].items():
         name = CONVERTER.renaming(plan).to_mien(published)
         assert model.layer_of(name) == layer, published
-        close(rate ** (depth + 1 - layer), scale, 1e-6, 0.0, published)
-        kept = own[name].ndim == 1 or name in model.no_weight_decay()
-        assert (decay == 0.0) == kept, published
+        assert found[name]["weight_decay"] == decay, published
+        close(found[name]["lr_scale"], scale, 1e-6, 0.0, published)
 
 
 def registry(data: dict[str, Any]) -> None:

@@ -12,14 +12,7 @@ from mien.checkpoints.convert.base import Converter, Plan
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.errors import MienError, UsageError
 from mien.models.videomae import VideoMAE
-
-# width, depth → registered size, heads
-SIZES: dict[tuple[int, int], tuple[str, int]] = {
-    (384, 12): ("videomae_small", 6),
-    (768, 12): ("videomae_base", 12),
-    (1024, 24): ("videomae_large", 16),
-    (1280, 32): ("videomae_huge", 16),
-}
+from mien.pretext import DECODERS
 
 # published constructor argument → (ours, the published default)
 ENCODER_ARGUMENTS: dict[str, tuple[str, Any]] = {
@@ -38,14 +31,15 @@ ENCODER_ARGUMENTS: dict[str, tuple[str, Any]] = {
 # accepted without effect on what the model computes
 IGNORED = {"use_checkpoint", "pretrained", "pretrained_cfg", "cache_dir"}
 
+# what the registered published names fix, by size
 NAMED = {
     "small": {"embed_dim": 384, "depth": 12, "num_heads": 6},
     "base": {"embed_dim": 768, "depth": 12, "num_heads": 12},
     "large": {"embed_dim": 1024, "depth": 24, "num_heads": 16},
     "huge": {"embed_dim": 1280, "depth": 32, "num_heads": 16},
 }
-# the decoder that the registered name fixes: width, heads
-NAMED_DECODERS = {"small": (192, 3), "base": (384, 6), "large": (512, 8), "huge": (640, 8)}
+# width, depth → registered name, heads
+SIZES = {(n["embed_dim"], n["depth"]): (f"videomae_{size}", n["num_heads"]) for size, n in NAMED.items()}
 
 
 def block_rules(published: str, ours: str) -> list[Rule]:
@@ -119,7 +113,8 @@ class VideoMAEConverter(Converter):
             arguments["use_learnable_pos_emb"] = "pos_embed" in state
             return _plan_finetuned(arguments)
         width = int(state["mask_token"].shape[-1])
-        heads = {192: 3, 384: 6, 512: 8, 640: 8}.get(width, max(1, width // 64))
+        # an unpublished decoder's heads cannot be told, and only its encoder is kept
+        heads = next((size.heads for size in DECODERS.values() if size.dim == width), 1)
         encoder = {f"encoder_{key}": arguments.pop(key) for key in ("embed_dim", "depth", "num_heads")}
         decoder = {"decoder_embed_dim": width, "decoder_num_heads": heads}
         return _plan_pretraining(arguments | encoder | decoder | {"decoder_depth": _depth(state, "decoder.blocks.")})
@@ -149,9 +144,9 @@ def _registered(name: str) -> dict[str, Any]:
     fixed: dict[str, Any] = {"img_size": int(words[2]), "mlp_ratio": 4, "qkv_bias": True, "norm_eps": 1e-6}
     if not name.startswith("pretrain_"):
         return fixed | NAMED[words[0]]
-    width, heads = NAMED_DECODERS[words[0]]
+    decoder = DECODERS[f"videomae_{words[0]}"]
     encoder = {f"encoder_{key}": value for key, value in NAMED[words[0]].items()}
-    return fixed | encoder | {"decoder_embed_dim": width, "decoder_num_heads": heads}
+    return fixed | encoder | {"decoder_embed_dim": decoder.dim, "decoder_num_heads": decoder.heads}
 
 
 def _plan_finetuned(given: Mapping[str, Any]) -> Plan:
