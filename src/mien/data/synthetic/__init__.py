@@ -1,0 +1,7 @@
+"""A procedural corpus: animated faces with voices, whose expressions are known at every moment."""
+
+from mien.data.synthetic.corpus import synthesise
+from mien.data.synthetic.settings import SyntheticSettings
+from mien.data.synthetic.units import CLASSES
+
+__all__ = ["CLASSES", "SyntheticSettings", "synthesise"]
