@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mien.data.manifest import Manifest
+from mien.data.synthetic import SyntheticSettings, synthesise
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -17,3 +20,10 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample recordings in {folder} (set MIEN_SAMPLES)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """A procedural corpus of 14 short videos of 7 people with all classes and splits; made once, in seconds."""
+    settings = SyntheticSettings(clips=14, subjects=7, seconds=1.6, fps=10, size=96, validation=0.2)
+    return synthesise(tmp_path_factory.mktemp("corpus") / "tiny", settings, workers=1)

@@ -39,7 +39,10 @@ class Clip:
 
 
 def synthesise(
-    out: Path | str, settings: SyntheticSettings | None = None, workers: int | None = None, progress: Progress | None = None
+    out: Path | str,
+    settings: SyntheticSettings | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Make the corpus in folder ``out`` and return its manifest (``out/manifest.csv``).
 
@@ -75,7 +78,7 @@ def _claim(folder: Path, settings: SyntheticSettings) -> None:
         found = json.loads(mark.read_text(encoding="utf-8"))
         if found != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key]))
-            raise UsageError(f"{folder} holds a synthetic corpus with another {changed}; give another folder or remove it")
+            raise UsageError(f"{folder} holds a synthetic corpus with another {changed}; give another folder")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder; give a new one for the corpus")

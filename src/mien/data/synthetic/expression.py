@@ -29,7 +29,8 @@ class Speech:
     """Syllables of a voice.
 
     Attributes:
-        start, length: seconds, ``(N,)``; ``loudness``: 0..1; ``vowel``: position in ``mien.data.synthetic.voice.VOWELS``.
+        start, length: seconds, ``(N,)``.
+        loudness: 0..1; ``vowel``: position in ``mien.data.synthetic.voice.VOWELS``.
     """
 
     start: NDArray[np.float64]
@@ -75,7 +76,7 @@ class Event:
 def _ease(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smooth step from 0 to 1 for ``x`` in 0..1."""
     x = np.clip(x, 0.0, 1.0)
-    return cast(NDArray[np.float64], x * x * (3.0 - 2.0 * x))
+    return x * x * (3.0 - 2.0 * x)
 
 
 def envelope(event: Event, times: NDArray[np.float64], lag: float = 0.0) -> NDArray[np.float64]:
@@ -164,16 +165,22 @@ def _drift(rng: Generator, times: NDArray[np.float64], sizes: tuple[float, ...],
 
 
 def perform(
-    rng: Generator, events: list[Event], rest: Array, times: NDArray[np.float64], motion: float = 1.0
+    rng: Generator,
+    events: list[Event],
+    rest: Array,
+    times: NDArray[np.float64],
+    motion: float = 1.0,
+    speech: Speech | None = None,
 ) -> Performance:
     """Everything a person does at ``times`` while showing ``events`` over a resting face ``rest`` ``(K, 2)``.
 
-    What is at rest and what is expressed share the room that a muscle has: the sum is bent at 1.
+    What is at rest and what is expressed share the room that a muscle has: the sum is bent at 1. ``speech`` is drawn
+    where it is not given.
     """
     shown = np.zeros((len(times), len(UNITS), 2), np.float32)
     for event in events:
         shown = np.maximum(shown, expressed(rng, event, times))
-    speech = draw_speech(rng, float(times[-1]))
+    speech = speech or draw_speech(rng, float(times[-1]))
     units = rest[None] + shown
     units += spoken(speech, times)[:, :, None]
     units = 1.15 * np.tanh(units / 1.15)

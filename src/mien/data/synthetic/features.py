@@ -141,7 +141,9 @@ def _nose(head: Head, units: Array) -> None:
         x, y = np.abs(head.x[window]), head.y[window] - face.nose_y + 0.025 * up
         hole = ((x - face.nose_width * 0.42) / 0.042) ** 2 + ((y - 0.055) / 0.022) ** 2
         head.shade[window] *= 1.0 - 0.6 * _soft(1.0 - hole, edge * 12)
-        wing = _bell((np.hypot(x - face.nose_width * 0.72, y - 0.01) - 0.07) / 0.018) * _soft(x - face.nose_width * 0.8, 0.06)
+        wing = _bell((np.hypot(x - face.nose_width * 0.72, y - 0.01) - 0.07) / 0.018) * _soft(
+            x - face.nose_width * 0.8, 0.06
+        )
         head.shade[window] *= 1.0 - (0.18 + 0.2 * up) * wing
         head.shade[window] *= 1.0 - 0.16 * _bell((y - 0.10) / 0.03) * _bell(x / (face.nose_width * 0.9))
     window = head.window(0.0, face.eye_y + 0.1, 0.22, 0.17, lift=0.1)
@@ -162,7 +164,9 @@ def _cheek(head: Head, units: Array, side: int) -> None:
     if head.x[window].size:
         x, y = sign * head.x[window], head.y[window]
         along = np.clip((y - face.nose_y + 0.03) / (face.mouth_y - face.nose_y + 0.06), 0.0, 1.0)
-        curve = face.nose_width + 0.04 + along * (face.mouth_width - face.nose_width + 0.03 + 0.1 * smile + 0.07 * stretch)
+        curve = (
+            face.nose_width + 0.04 + along * (face.mouth_width - face.nose_width + 0.03 + 0.1 * smile + 0.07 * stretch)
+        )
         curve = curve + 0.05 * np.sin(np.pi * along) * (smile + 0.5 * sneer)
         fade = _soft(y - face.nose_y + 0.04 + 0.05 * sneer, 0.08) * _soft(face.mouth_y + 0.06 - y, 0.14)
         depth = 0.08 + 0.14 * face.age + 0.26 * smile + 0.3 * sneer + 0.15 * stretch
@@ -180,7 +184,9 @@ def _cheek(head: Head, units: Array, side: int) -> None:
     if cheek > 0.05 and head.x[window].size:
         x, y = sign * head.x[window] - 0.60, head.y[window] - face.eye_y - 0.01
         lines = 0.5 + 0.5 * np.cos(18.0 * np.arctan2(y, x + 0.12))
-        head.shade[window] *= 1.0 - 0.28 * cheek * (0.4 + 0.6 * face.age) * lines * _bell((x - 0.05) / 0.07) * _bell(y / 0.09)
+        head.shade[window] *= 1.0 - 0.28 * cheek * (0.4 + 0.6 * face.age) * lines * _bell((x - 0.05) / 0.07) * _bell(
+            y / 0.09
+        )
 
 
 def _mouth(head: Head, units: Array) -> None:

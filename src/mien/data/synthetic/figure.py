@@ -85,7 +85,7 @@ def _hair_behind(picture: Array, face: Identity, head: Head, light: Light) -> No
 
 def _body(picture: Array, face: Identity, head: Head, light: Light) -> None:
     pose = head.pose
-    lean = np.float32(np.sin(pose.roll)) * head.down * 0.6
+    lean = float(np.sin(pose.roll)) * head.down * 0.6
     neck_x, chin = pose.x - lean * 0.5, pose.y + head.down
     height = picture.shape[1]
     patch = _patch(picture, neck_x, (chin + height) / 2, head.across * 2.6, (height - chin) / 2 + 0.45 * head.down)
@@ -116,7 +116,9 @@ def _ears(picture: Array, face: Identity, head: Head, light: Light) -> None:
             continue
         across, along = point[0] * head.across, point[1] * head.up
         size = 0.13 * head.across
-        patch = _patch(picture, pose.x + c * across - s * along, pose.y + s * across + c * along, size + 2, size * 2 + 2)
+        patch = _patch(
+            picture, pose.x + c * across - s * along, pose.y + s * across + c * along, size + 2, size * 2 + 2
+        )
         if patch is None:
             continue
         part, dx, dy = patch
@@ -124,8 +126,12 @@ def _ears(picture: Array, face: Identity, head: Head, light: Light) -> None:
         mask = np.clip((1.0 - radius) * size / 1.5 + 0.5, 0.0, 1.0)
         facing = 0.6 + 0.4 * max(0.0, sign * float(light.direction[0]))
         inner = 1.0 - 0.3 * np.exp(-((radius / 0.45) ** 2))
-        _over(part, mask, face.skin * np.array([0.95, 0.82, 0.8], np.float32) * light.tint,
-              inner * np.float32(light.ambient + light.level * facing * 0.7))
+        _over(
+            part,
+            mask,
+            face.skin * np.array([0.95, 0.82, 0.8], np.float32) * light.tint,
+            inner * np.float32(light.ambient + light.level * facing * 0.7),
+        )
 
 
 def _glasses(picture: Array, face: Identity, head: Head, light: Light) -> None:
@@ -138,11 +144,13 @@ def _glasses(picture: Array, face: Identity, head: Head, light: Light) -> None:
     square = ((x - face.eye_x) / 0.27) ** 4 + (y / 0.19) ** 4
     ring = np.abs(cast(Array, np.sqrt(np.sqrt(square))) - 1.0) * 0.22
     mask = np.clip((thick - ring) / (1.5 * head.fine) + 0.5, 0.0, 1.0)
-    bridge = np.clip((thick - np.abs(y + 0.03 - 0.3 * x * x)) / (1.5 * head.fine) + 0.5, 0.0, 1.0) * (x < face.eye_x - 0.26)
+    bridge = np.clip((thick - np.abs(y + 0.03 - 0.3 * x * x)) / (1.5 * head.fine) + 0.5, 0.0, 1.0) * (
+        x < face.eye_x - 0.26
+    )
     temple = np.clip((thick - np.abs(y + 0.05)) / (1.5 * head.fine) + 0.5, 0.0, 1.0) * (x > face.eye_x + 0.26)
     mask = np.maximum(np.maximum(mask, bridge), temple) * head.cover[window]
     rows, columns = head.area
     part = picture[:, rows, columns][:, *window]
     glare = np.clip(1.0 - square, 0.0, 1.0) * np.clip(np.cos((x - y) * 7.0) - 0.75, 0.0, 1.0)
     part += 0.25 * np.float32(light.level) * glare * head.cover[window]
-    _over(part, mask, face.frame * light.tint, np.float32(light.ambient + light.level))
+    _over(part, mask, face.frame * light.tint, light.ambient + light.level)

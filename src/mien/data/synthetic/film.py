@@ -18,7 +18,8 @@ from mien.data.synthetic.units import INDEX
 from mien.data.synthetic.voice import speak
 from mien.media import VideoWriter
 
-GOP = 15  # pictures between two that decode alone
+GOP = 15  # most pictures between two that decode alone
+USUAL = 0.27  # half width of a usual head as a share of the picture's height
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Actor:
         dx, dy, nearer = (float(value) for value in acted.place[index])
         units = acted.units[index]
         yaw, pitch, roll = (float(value) for value in acted.turn[index])
-        unit = self.scale / 0.27  # places are relative to a picture in which this head is of usual size
+        unit = self.scale / USUAL
         pose = Pose(
             x=self.x + dx * unit,
             y=self.y + dy * unit,
@@ -83,15 +84,9 @@ class Scene:
 
     def write(self, path: Path, fps: float, sound_rate: int | None, rng: Generator) -> None:
         """Write the video; it has its name only when complete."""
-        height, width = self.room_size
+        height, width = self.camera.size
         with VideoWriter(path, (width, height), fps=fps, sound_rate=sound_rate, gop=GOP) as video:
             for index in range(self.frames):
                 video.write(self.picture(index))
             if sound_rate is not None:
                 video.write_sound(self.sound(sound_rate, round(self.frames / fps * sound_rate), rng))
-
-    @property
-    def room_size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
-        height, width = self.camera.noise.shape[1] - 64, self.camera.noise.shape[2] - 64
-        return height, width

@@ -122,7 +122,7 @@ class Head:
         point = np.array([x, y, np.sqrt(max(0.0, 1.0 - x * x - y * y))]) * (1.0 + lift)
         u, v, _ = self.rotation @ point
         along = v * (self.up if v < 0 else self.down)
-        across = u * self.across * float(self._taper(np.float32(v)))
+        across = u * self.across * float(self._taper(np.array(v)))
         c, s = np.cos(self.pose.roll), np.sin(self.pose.roll)
         row = self.pose.y + s * across + c * along - self.area[0].start
         column = self.pose.x + c * across - s * along - self.area[1].start

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 SKINS = ("f4ccb2", "e9b899", "d19e78", "ad7a59", "855a42", "614330")
 HAIRS = ("1a1412", "382417", "613d21", "9e7542", "7a3319", "999999")
@@ -91,6 +92,12 @@ def _jittered(rng: Generator, codes: tuple[str, ...], spread: float) -> Array:
     return np.clip(mixed * rng.uniform(1 - spread, 1 + spread, 3), 0.02, 1.0).astype(np.float32)
 
 
+def _hair_line(rng: Generator) -> float:
+    """A fringe, usual hair lines, a receding one, or none (-1.3)."""
+    line = rng.choice([-0.45, -0.6, -0.68, -0.8, -1.3], p=[0.25, 0.3, 0.25, 0.1, 0.1])
+    return float(line + rng.uniform(-0.04, 0.04))
+
+
 def draw_identity(rng: Generator) -> Identity:
     """A random person; the same generator state gives the same person."""
     skin, hair = _jittered(rng, SKINS, 0.04), _jittered(rng, HAIRS, 0.1)
@@ -117,7 +124,7 @@ def draw_identity(rng: Generator) -> Identity:
         mouth_width=rng.uniform(0.28, 0.36),
         lip_upper=rng.uniform(0.03, 0.06),
         lip_lower=rng.uniform(0.045, 0.08),
-        hair_line=rng.choice([-0.45, -0.6, -0.68, -0.8, -1.3], p=[0.25, 0.3, 0.25, 0.1, 0.1]) + rng.uniform(-0.04, 0.04),
+        hair_line=_hair_line(rng),
         hair_side=rng.uniform(0.1, 0.7),
         hair_volume=rng.uniform(0.03, 0.16),
         hair_length=rng.choice([-0.1, 0.2, 0.9, 1.5], p=[0.35, 0.2, 0.2, 0.25]),

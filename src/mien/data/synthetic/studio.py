@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from mien.data.synthetic.head import Light
 from mien.data.synthetic.identity import Array
 
+GRAIN = 64  # pixels by which the noise is larger than the picture, so that no two frames have the same
 MARGIN = 12  # pixels of background beyond the picture, for a camera that sways
 
 
@@ -57,7 +58,7 @@ class Camera:
         exposure: factor on the light at every frame, ``(T,)``.
         sway: ``(T, 2)`` whole pixels by which the background moves.
         softness: width in pixels of the blur, 1 is none.
-        noise: ``(3, H + 64, W + 64)`` of which every frame takes another part; ``shifts`` ``(T, 2)`` says which.
+        noise: ``(3, H + GRAIN, W + GRAIN)`` of which every frame takes another part; ``shifts`` ``(T, 2)`` says which.
     """
 
     exposure: Array
@@ -74,9 +75,16 @@ class Camera:
         level = rng.uniform(0.8, 1.15)
         walk = np.cumsum(rng.normal(0, 0.35, (frames, 2)), axis=0)
         sway = np.clip(np.rint(walk), -MARGIN, MARGIN).astype(np.int64)
-        noise = rng.standard_normal((3, size[0] + 64, size[1] + 64), np.float32) * np.float32(rng.uniform(0.004, 0.03))
+        noise = rng.standard_normal((3, size[0] + GRAIN, size[1] + GRAIN), np.float32) * np.float32(
+            rng.uniform(0.004, 0.03)
+        )
         softness = int(rng.choice([1, 1, 2, 3]))
-        return cls((flicker * level).astype(np.float32), sway, softness, noise, rng.integers(0, 64, (frames, 2)))
+        return cls((flicker * level).astype(np.float32), sway, softness, noise, rng.integers(0, GRAIN, (frames, 2)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.noise.shape[1] - GRAIN, self.noise.shape[2] - GRAIN
 
     def backdrop(self, room: Array, index: int) -> Array:
         """A fresh copy of the part of ``room`` that is behind frame ``index``."""

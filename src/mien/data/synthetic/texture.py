@@ -31,7 +31,9 @@ class Maps:
 
 def _grid() -> tuple[Array, Array]:
     axis = np.linspace(-REACH, REACH, TEXELS, dtype=np.float32)
-    return cast(Array, np.broadcast_to(axis, (TEXELS, TEXELS))), cast(Array, np.broadcast_to(axis[:, None], (TEXELS, TEXELS)))
+    return cast(Array, np.broadcast_to(axis, (TEXELS, TEXELS))), cast(
+        Array, np.broadcast_to(axis[:, None], (TEXELS, TEXELS))
+    )
 
 
 def _blob(x: Array, y: Array, centre: tuple[float, float], size: tuple[float, float]) -> Array:
@@ -92,7 +94,12 @@ def _skin(face: Identity, noise: Array) -> Array:
 def _hair(face: Identity, albedo: Array, noise: Array) -> Array:
     """Hair on the front of the head, above the hair line and down the temples."""
     x, y = _grid()
-    line = face.hair_line + 0.018 * noise[4] + 0.02 * noise[0] + (1.0 + face.hair_side) * np.clip(np.abs(x) - 0.45, 0.0, None) ** 2 * 1.8
+    line = (
+        face.hair_line
+        + 0.018 * noise[4]
+        + 0.02 * noise[0]
+        + (1.0 + face.hair_side) * np.clip(np.abs(x) - 0.45, 0.0, None) ** 2 * 1.8
+    )
     cover = np.clip(0.5 + (line - y) / 0.07, 0.0, 1.0)
     strands = face.hair[:, None, None] * (1.0 + 0.3 * noise[3]) * (0.85 + 0.25 * np.clip(-y, 0.0, 1.0))
     return cast(Array, albedo + cover * (strands - albedo))
@@ -105,6 +112,7 @@ def make_maps(face: Identity) -> Maps:
     noise = np.stack([gaussian_filter(rng.standard_normal((TEXELS, TEXELS), np.float32), scale) for scale in scales])
     noise /= noise.std(axis=(1, 2), keepdims=True)
     relief = _relief(face)
-    slope = np.stack(np.gradient(relief, 2 * REACH / (TEXELS - 1))[::-1])
+    down, across = np.gradient(relief, 2 * REACH / (TEXELS - 1))
+    slope = np.stack([across, down])
     albedo = np.clip(_hair(face, _skin(face, noise), noise), 0.0, 1.0)
     return Maps(albedo.astype(np.float32), relief, slope.astype(np.float32))
