@@ -77,6 +77,8 @@ class VideoWriter:
         context.pix_fmt = "yuv420p"
         context.time_base = Fraction(1, _TICKS)
         context.gop_size = gop
+        # Macroblock trees read stray memory in x264's AVX-512 code: equal pictures would give unequal files.
+        context.options = {**context.options, "mbtree": "0"}
         context.thread_count = threads
         context.colorspace, context.color_primaries, context.color_trc = _BT709, _BT709, _BT709
         context.color_range = _LIMITED

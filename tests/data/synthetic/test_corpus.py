@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mien.data.manifest import Manifest
 from mien.data.synthetic import CLASSES, SyntheticSettings, film_two_faces, synthesise
 from mien.errors import UsageError
-from mien.media import VideoReader, read_sound
+from mien.media import VideoReader, VideoWriter, read_sound
 
 TINY = SyntheticSettings(clips=4, subjects=2, seconds=0.8, fps=10, size=64)
 
@@ -119,3 +119,15 @@ def test_two_people_are_where_the_table_says(tmp_path: Path) -> None:
     assert frames.shape == (10, 136, 240, 3)
     left, right = (truth[truth["person"] == person] for person in (0, 1))
     assert (left["x"].to_numpy() + left["radius"].to_numpy() < right["x"].to_numpy() - right["radius"].to_numpy()).all()
+
+
+def test_equal_pictures_give_equal_files(tiny_corpus: Manifest, tmp_path: Path) -> None:
+    images = pixels(tiny_corpus.row(tiny_corpus.ids[0]).path)
+    written = set()
+    for number in range(20):  # encoders that read stray memory differ only now and then
+        path = tmp_path / f"{number}.mp4"
+        with VideoWriter(path, (images.shape[2], images.shape[1]), fps=10) as video:
+            for image in images:
+                video.write(image)
+        written.add(pixels(path).tobytes())
+    assert len(written) == 1
