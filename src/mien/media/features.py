@@ -45,7 +45,7 @@ def log_mel(
         top_db: values lower than the highest one of the whole sound by more are raised to that; None: off.
 
     Returns:
-        float32 ``(F, L)`` with ``L = 1 + S // hop``.
+        float32 ``(F, L)`` with ``L = 1 + S // hop`` (for an even ``n_fft``).
 
     Raises:
         UsageError: no samples, or options that contradict each other.

@@ -56,14 +56,17 @@ def open_recording(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Any
         container = av.open(
             f"file:{os.path.abspath(name)}",
             container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
+            options={"max_pixels": str(limits.pixels)},
             metadata_errors="replace",
             timeout=limits.seconds,
         )
+    except av.error.ExitError:
+        raise MienError(f"{name}: opening takes over {limits.seconds:g} s of work; see Limits(seconds=...)") from None
     except (av.FFmpegError, ValueError):
         raise MienError(f"{name}: is no readable video or sound: another kind of file, cut off or damaged") from None
     if not container.streams.video and not container.streams.audio:
         container.close()
-        raise MienError(f"{name}: has neither picture nor sound")
+        raise MienError(f"{name}: has neither picture nor sound: another kind of file, or damaged")
     return container
 
 

@@ -33,7 +33,7 @@ class Limits:
         """Raise MienError where ``value`` is above the limit called ``name``."""
         limit = getattr(self, name)
         if value > limit:
-            raise MienError(f"{path}: {value:,.6g} {unit} is over the limit of {limit:,.6g}; raise Limits({name}=...)")
+            raise MienError(f"{path}: {value:,.10g} {unit}, over the limit of {limit:,.10g}; see Limits({name}=...)")
 
 
 LIMITS = Limits()

@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
+
+# FFmpeg has quick and accurate converters to RGB for these, as long as the size stays; its general converter needs the
+# flags to be within one level of the standard's formula (without them, white is 253).
+_QUICK = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
+_ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ class Renderer:
 
     def __call__(self, frame: Any) -> NDArray[np.uint8]:
         width, height = self._stored
-        image: NDArray[Any] = self._scaler.reformat(
-            frame, width, height, self._format, threads=self._threads
-        ).to_ndarray()
+        quick = frame.format.name in _QUICK and (frame.width, frame.height) == self._stored
+        scaling = Interpolation.BILINEAR if quick else _ACCURATE
+        scaled = self._scaler.reformat(frame, width, height, self._format, interpolation=scaling, threads=self._threads)
+        image: NDArray[Any] = scaled.to_ndarray()
         return self._orientation.apply(image if image.ndim == 3 else image[:, :, None])

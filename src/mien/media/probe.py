@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from mien.media.decoder import prepare_stream
 from mien.media.files import open_recording
 from mien.media.index import PictureIndex, PictureSurvey, choose_picture, choose_sound
 from mien.media.limits import LIMITS, Limits, WorkClock
+from mien.media.packets import read_packets
 from mien.media.picture import Orientation, shown_size
 
 
@@ -30,7 +30,7 @@ class PictureInfo:
         pixel_aspect: width of a stored pixel over its height.
         orientation: how the stored picture is turned to stand upright.
         frames: number of pictures.
-        fps: mean frames per second over the recording (rate of the frames' times; NaN for a single picture).
+        fps: mean frames per second over the recording, from the frames' times.
         duration: seconds from the first picture's appearance to the last one's end.
         zero: presentation time of the first picture on the file's own clock in seconds.
     """
@@ -63,7 +63,7 @@ class SoundInfo:
 class MediaInfo:
     """What a recording holds. ``picture`` is None for sound alone, ``sound`` where there is none.
 
-    ``duration`` is that of the picture; of the sound, as declared, where there is no picture.
+    ``duration`` is that of the picture in seconds; of the sound where there is no picture.
     """
 
     path: str
@@ -94,10 +94,11 @@ def survey(path: str | os.PathLike[str], clock: WorkClock) -> tuple[MediaInfo, P
             if found.first is not None:
                 index = found.index()
                 picture = _describe(stream, found.first, index)
+                clock.limits.check(clock.path, "pixels", picture.width * picture.height, "pixels per frame as shown")
         if picture is None and sound is None:
             raise MienError(f"{clock.path}: holds no picture that decodes and no sound; the file is damaged")
         heard = sound and SoundInfo(sound.index, sound.codec_context.name, sound.rate, sound.channels)
-        duration = picture.duration if picture else (container.duration or 0) / av.time_base
+        duration = picture.duration if picture else _sound_duration(container, sound, clock)
         return MediaInfo(clock.path, container.format.name, container.size, duration, picture, heard), index
 
 
@@ -117,7 +118,18 @@ def _describe(stream: Any, first: Any, index: PictureIndex) -> PictureInfo:
         pixel_aspect=aspect,
         orientation=orientation,
         frames=count,
-        fps=float((count - 1) / times[-1]) if count > 1 else math.nan,
+        fps=float((count - 1) / times[-1]) if count > 1 else 1 / index.duration,
         duration=index.duration,
         zero=float(index.pts[0] * index.time_base),
     )
+
+
+def _sound_duration(container: Any, stream: Any, clock: WorkClock) -> float:
+    """Seconds of sound as declared; where nothing is declared, as the packets tell."""
+    if container.duration is None:
+        ends = [p.pts + (p.duration or 0) for p in read_packets(container, stream, clock) if p.pts is not None]
+        seconds = float((max(ends, default=0) - (stream.start_time or 0)) * stream.time_base)
+    else:
+        seconds = container.duration / av.time_base
+    clock.limits.check(clock.path, "duration", seconds, "seconds")
+    return seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from mien.errors import MienError
 
 _TICKS = 90_000  # units per second of the picture's clock: the frame times of all usual rates are whole numbers
+_FAILURES = (av.FFmpegError, OSError)
 _BT709 = 1  # ITU-T H.273: primaries, transfer and matrix
 _LIMITED = 1  # AVCOL_RANGE_MPEG
 _BLOCK = 16_384  # samples handed to the encoder at once
@@ -64,14 +66,17 @@ class VideoWriter:
         self._heard = 0
         self._scaler = VideoReformatter()
         try:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._part.touch()
             self._container: Any = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
-        except (av.FFmpegError, OSError) as error:
-            raise MienError(f"{path}: cannot be written ({_reason(error)}); check the folder") from None
+        except _FAILURES as error:
+            raise self._unwritable(error) from None
         self._video = self._picture_stream(rate, gop or max(1, round(2 * rate)), quality, threads)
         self._audio = None if sound_rate is None else self._sound_stream(sound_rate)
 
     def _picture_stream(self, rate: Fraction, gop: int, quality: int, threads: int) -> Any:
-        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "fast"})
+        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
         context = stream.codec_context
         context.width, context.height = (side + side % 2 for side in self.size)
         context.pix_fmt = "yuv420p"
@@ -88,11 +93,9 @@ class VideoWriter:
         try:
             stream = self._container.add_stream("aac", rate=rate, layout="mono")
             stream.codec_context.open()
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError):
             self._discard()
-            raise MienError(
-                f"{self.path}: AAC does not take {rate} Hz ({_reason(error)}); try 16000 or 44100"
-            ) from None
+            raise MienError(f"{self.path}: AAC does not take {rate} Hz; try 16000 or 44100") from None
         return stream
 
     def write(self, image: NDArray[np.uint8], time: float | None = None) -> None:
@@ -147,8 +150,8 @@ class VideoWriter:
         try:
             for packet in stream.encode(frame):
                 self._container.mux(packet)
-        except (av.FFmpegError, OSError) as error:
-            raise MienError(f"{self.path}: writing failed ({_reason(error)}); is the disk full?") from None
+        except _FAILURES as error:
+            raise self._unwritable(error) from None
 
     def close(self) -> None:
         """Finish the file and give it its name; without any picture, raise MienError and leave nothing."""
@@ -162,15 +165,20 @@ class VideoWriter:
             try:
                 self._container.close()
                 os.replace(self._part, self.path)
-            except (av.FFmpegError, OSError) as error:
-                raise MienError(f"{self.path}: writing failed ({_reason(error)}); is the disk full?") from None
+            except _FAILURES as error:
+                raise self._unwritable(error) from None
         finally:
             self._discard()
+
+    def _unwritable(self, error: Any) -> MienError:
+        return MienError(
+            f"{self.path}: cannot be written ({error.strerror}); check its folder and the space on the disk"
+        )
 
     def _discard(self) -> None:
         """Close what is open and remove the unfinished file."""
         if self._container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
+            with contextlib.suppress(*_FAILURES):
                 self._container.close()
         self._container = None
         self._part.unlink(missing_ok=True)
@@ -183,7 +191,3 @@ class VideoWriter:
             self.close()
         else:
             self._discard()
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
