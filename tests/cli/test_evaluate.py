@@ -51,7 +51,7 @@ def test_a_run_is_judged(command: Command, corpus: Manifest, run: Callable[..., 
     lines = out.splitlines()
     assert lines[0].endswith("manifest.csv: 4 of 4 clips scored")
     assert lines[1].split()[:2] == ["UAR", "0.833"]
-    assert "n 4, 2 subjects" in lines[1]
+    assert lines[1].endswith("n = 4 clips, 2 subjects")
     written = {path.name for path in (folder / "evaluation/test").iterdir()}
     assert written == {"metrics.json", "predictions.csv", "confusion.png", "report.html"}
 

@@ -18,7 +18,7 @@ from mien.errors import MienError, UsageError
 from mien.evaluation import EvaluationSettings, evaluate
 from mien.evaluation import metrics as m
 from mien.evaluation.paired import against, read_predictions
-from mien.evaluation.result import EvaluationResult
+from mien.evaluation.result import EvaluationResult, videos_of
 from mien.models.specification import TaskConfig
 
 CLASSES = TaskConfig(kind="classification", outputs=("dark", "bright"))
@@ -206,3 +206,10 @@ def test_paired_comparison_of_values(corpus: Manifest, reader: Path, classifier:
     assert paired.mcnemar is None
     with pytest.raises(UsageError, match="it was written for another task"):
         against(evaluate(classifier, corpus, settings=QUICK), tmp_path)
+
+
+def test_two_people_in_one_recording_are_two_videos(corpus: Manifest) -> None:
+    frame = corpus.frame.assign(path=["clips/00.mp4"] * 12, subject=["a"] * 4 + ["b"] * 4 + [None] * 4)
+    names = videos_of(Manifest(frame, corpus.root), corpus.ids)
+    assert len(set(names[:4])) == len(set(names[4:8])) == 1
+    assert len(set(names)) == 1 + 1 + 4

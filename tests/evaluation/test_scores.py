@@ -84,7 +84,7 @@ def test_per_video_is_the_mean_over_videos_in_which_it_is_defined() -> None:
     assert np.isnan(expected[-1])
     (found,) = [one for one in judge(VALUES, predictions, videos=videos) if one.name == "ccc_per_video"]
     assert found.point == pytest.approx(np.mean(expected[:-1]))
-    assert found.n == 4
+    assert (found.n, found.counted) == (4, "videos")
 
 
 def test_counts_say_what_was_judged() -> None:

@@ -97,8 +97,8 @@ def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Pat
     typer.echo(f"{result.part.name} part of {result.manifest.name}: {scored} of {asked} clips scored")
     width = max(len(score.title) for score in result.scores)
     for score in result.scores:
-        units = f"{score.interval.units} {result.unit}s"
-        typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n {score.n}, {units}")
+        units = f"{score.interval.units} {result.unit}{'s' if score.interval.units != 1 else ''}"
+        typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n = {score.n} {score.counted}, {units}")
     if paired is not None:
         _print_paired(paired, width)
     for failure in result.predictions.failures:

@@ -23,7 +23,7 @@ from mien.errors import MienError, UsageError
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
 from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
 from mien.evaluation.predictions import Predictions, predict_views
-from mien.evaluation.result import EvaluationResult, Weights, units_of
+from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_of
 from mien.evaluation.scores import judge, score
 from mien.models.specification import Inputs
 from mien.tasks import Task
@@ -124,7 +124,7 @@ def judged(
         raise MienError(f"none of the {len(part.ids)} clips could be read; the first: {first}")
     ids = predictions.ids
     units = units_of(manifest, ids)
-    judgements = judge(task, predictions, names, units, list(manifest.column("path", ids)))
+    judgements = judge(task, predictions, names, units, videos_of(manifest, ids))
     scores = score(judgements, settings["level"], settings["replicates"], settings["seed"])
     alone = sum(unit.startswith("\0") for unit in units or ())
     notes = [*part.notes, *_on_intervals(scores[0].interval.units, units is not None, alone)]

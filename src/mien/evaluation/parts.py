@@ -112,7 +112,8 @@ def choose(
     if name == "train":
         notes.append("training clips: these figures say nothing about unseen people")
     elif record is not None:
-        notes += seen_before(manifest, ids, record, published or record.protocol.settings.published)
+        validated = () if name == "validation" else record.protocol.validation
+        notes += seen_before(manifest, ids, record, validated, published or record.protocol.settings.published)
     notes += exposures(manifest, protocol, ledger, record)
     return Part(name, ids, protocol.digest, tuple(dict.fromkeys(notes)))
 
@@ -133,15 +134,17 @@ def _by_split(manifest: Manifest, published: bool) -> Protocol:
     return Protocol.from_manifest(manifest, ProtocolSettings(by="split", published=published))
 
 
-def seen_before(manifest: Manifest, ids: tuple[str, ...], record: TrainingRecord, published: bool) -> list[str]:
-    """Sentences on clips and people that the run trained or validated on and that are judged now.
+def seen_before(
+    manifest: Manifest, ids: tuple[str, ...], record: TrainingRecord, validation: tuple[str, ...], published: bool
+) -> list[str]:
+    """Sentences on clips and people that the run trained or validated on (``validation``) and that are judged now.
 
     Names of people are compared where both tables speak of the same corpus: they share recordings or a folder.
 
     Raises:
         UsageError: trained clips or people are among the judged ones and ``published`` is False.
     """
-    trained_on = {*record.protocol.train, *record.protocol.validation}
+    trained_on = {*record.protocol.train, *validation}
     own = next((table for table in (record.manifest, manifest) if table and trained_on <= set(table.ids)), None)
     if own is None:
         again = sorted(set(ids) & set(record.protocol.train))
@@ -151,7 +154,7 @@ def seen_before(manifest: Manifest, ids: tuple[str, ...], record: TrainingRecord
     judged, trained, validated = (
         _absolute(manifest, ids, "test"),
         _absolute(own, record.protocol.train, "train"),
-        _absolute(own, record.protocol.validation, "validation"),
+        _absolute(own, validation, "validation"),
     )
     again = _same_stretches(judged, trained)
     if again:

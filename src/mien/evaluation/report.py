@@ -69,7 +69,7 @@ def _scores(result: EvaluationResult) -> str:
             score.title,
             f"{score.value:.3f}" if math.isfinite(score.value) else "–",
             interval_text(score).partition(" ")[2],
-            str(score.n),
+            f"{score.n} {score.counted}",
             str(score.interval.units),
             "higher" if score.higher_is_better else "lower",
         )

@@ -82,12 +82,12 @@ class EvaluationResult:
         return confusion_matrix(truth[truth >= 0], predicted[truth >= 0], len(self.task.classes))
 
     def units(self) -> list[str] | None:
-        """Subject of every clip, the unit of intervals; a clip without one is its own; None where none is known."""
+        """As ``units_of``, for the clips that were scored."""
         return units_of(self.manifest, self.predictions.ids)
 
     def videos(self) -> list[str]:
-        """Recording that every clip is part of."""
-        return [str(path) for path in self.manifest.column("path", self.predictions.ids)]
+        """As ``videos_of``, for the clips that were scored."""
+        return videos_of(self.manifest, self.predictions.ids)
 
     def table(self) -> pd.DataFrame:
         """Predictions: one row per clip (or frame) with id, path, truth, prediction and one column per output.
@@ -174,12 +174,18 @@ class EvaluationResult:
 
 
 def units_of(manifest: Manifest, ids: list[str]) -> list[str] | None:
-    """As ``EvaluationResult.units``."""
+    """Subject of every clip, the unit of intervals; a clip without one is its own. None where no subject is known."""
     if not manifest.has("subject"):
         return None
     subjects = manifest.column("subject", ids)
     # the name of a lone clip is one that no subject can have
     return [f"\0{id_}" if pd.isna(name) else str(name) for id_, name in subjects.items()]
+
+
+def videos_of(manifest: Manifest, ids: list[str]) -> list[str]:
+    """Recording that every clip is part of; two people in one file are two recordings."""
+    people = units_of(manifest, ids) or [""] * len(ids)
+    return [f"{path}\n{person}" for path, person in zip(manifest.column("path", ids), people, strict=True)]
 
 
 def _score(score: Score) -> dict[str, Any]:
@@ -193,6 +199,7 @@ def _score(score: Score) -> dict[str, Any]:
         "high": _number(interval.high),
         "level": interval.level,
         "n": score.n,
+        "counted": score.counted,
         "units": interval.units,
         "replicates": interval.replicates,
     }

@@ -28,7 +28,8 @@ class Judgement:
         higher_is_better: direction.
         sums: ``(C, S)`` by unit (subject or clip).
         value: ``(..., S)`` → ``(...)``.
-        n: clips or frames with a known truth (videos for ``_per_video``).
+        n: how many were judged (those with a known truth).
+        counted: what n counts: ``clips``, ``frames``, or ``videos`` for ``_per_video``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Judgement:
     sums: Floats
     value: Callable[[Floats], Floats]
     n: int
+    counted: str
 
     @property
     def point(self) -> float:
@@ -53,6 +55,7 @@ class Score:
     higher_is_better: bool
     value: float
     n: int
+    counted: str
     interval: Interval
 
 
@@ -72,6 +75,7 @@ def score(
             one.higher_is_better,
             one.point,
             one.n,
+            one.counted,
             bootstrap(one.sums, one.value, level, replicates, seed),
         )
         for one in judgements
@@ -92,7 +96,7 @@ def judge(
         predictions: of at least one clip.
         names: metrics; by default those of the task.
         subjects: of every clip, in the order of ``predictions.clips``: the units of intervals; None: clips are.
-        videos: recording that every clip is part of, for per-frame tasks; None: clips are recordings of their own.
+        videos: recording of one subject that every clip is part of, for per-frame tasks; None: every clip is its own.
 
     Raises:
         UsageError: a metric is unknown or judges another kind of truth.
@@ -101,7 +105,7 @@ def judge(
     units, count = number_units(subjects, len(predictions.clips))
     unit_of = units[predictions.clip_of]
     if task.classes is not None:
-        return [_judge_classes(one, predictions, unit_of, count) for one in chosen]
+        return [_judge_classes(one, task, predictions, unit_of, count) for one in chosen]
     judged = [judgement for one in chosen for judgement in _judge_values(one, task, predictions, unit_of, count)]
     if task.config.level == "frame":
         recordings, number = number_units(videos, len(predictions.clips))
@@ -122,11 +126,15 @@ def _fitting(name: str, task: Task) -> Metric:
     return found
 
 
-def _judge_classes(one: Metric, predictions: Predictions, unit_of: Ints, count: int) -> Judgement:
+def _counted(task: Task) -> str:
+    return "clips" if task.config.level == "clip" else "frames"
+
+
+def _judge_classes(one: Metric, task: Task, predictions: Predictions, unit_of: Ints, count: int) -> Judgement:
     truth, output = predictions.truth, predictions.output
     known = truth >= 0
     sums = one.tally(truth[known], output[known], unit_of[known], count)
-    return Judgement(one.name, one.title, one.higher_is_better, sums, one.value, int(known.sum()))
+    return Judgement(one.name, one.title, one.higher_is_better, sums, one.value, int(known.sum()), _counted(task))
 
 
 def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: Ints, count: int) -> list[Judgement]:
@@ -145,6 +153,7 @@ def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: In
         np.concatenate(sums, axis=1),
         _MeanOf(one.value, len(names)),
         int(known.any(axis=1).sum()),
+        _counted(task),
     )
     if len(names) == 1:
         return [mean]
@@ -156,6 +165,7 @@ def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: In
             sums[column],
             one.value,
             int(known[:, column].sum()),
+            _counted(task),
         )
         for column, name in enumerate(names)
     ]
@@ -187,7 +197,7 @@ def _judge_videos(
     items = np.stack([values[defined], np.ones(int(defined.sum()))], axis=1)
     sums = group_sums(items, unit_of_video[defined], count)
     title = f"{one.title}, per video"
-    return Judgement(f"{one.name}_per_video", title, one.higher_is_better, sums, _ratio, int(defined.sum()))
+    return Judgement(f"{one.name}_per_video", title, one.higher_is_better, sums, _ratio, int(defined.sum()), "videos")
 
 
 def _ratio(sums: Floats) -> Floats:
