@@ -67,10 +67,10 @@ def test_overrides_are_yaml(path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimiser.learning_rate=1", "optimiser.learning_rate is not a key of a recipe; did you mean optimiser."),
-        ("optimizer.lr=1", "optimizer is not a key of a recipe; did you mean optimiser?"),
+        ("optimiser.learning_rate=1", "optimiser.learning_rate is not a key; did you mean optimiser."),
+        ("optimizer.lr=1", "optimizer is not a key; did you mean optimiser?"),
         ("schedule.epoch=3", "did you mean schedule.epochs?"),
-        ("batch=3", "batch is not a key of a recipe; did you mean data.batch?"),
+        ("batch=3", "batch is not a key; did you mean data.batch?"),
         ("optimiser.lr=fast", "optimiser.lr='fast': input should be a valid number"),
         ("optimiser.lr=-1", "optimiser.lr=-1: input should be greater than 0"),
         ("optimiser.lr=.nan", "optimiser.lr=nan: input should be"),
@@ -78,7 +78,7 @@ def test_overrides_are_yaml(path: Path) -> None:
         ("data.batch=[1", "not YAML"),
         ("name.first=x", "name is a value, not a section"),
         ("schedule.steps=3", "give exactly one of epochs and steps"),
-        ("pretext={name: masked}", "give exactly one of pretext and task"),
+        ("pretext={kind: masked}", "give exactly one of pretext and task"),
         ("task=null", "give exactly one of pretext and task"),
         ("optimiser.accumulate=3", "use a multiple of 3"),
         ("data.sampling={stride: 2, fps: 10}", "give stride or fps"),

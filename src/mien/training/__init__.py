@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
     "Recipe": "mien.training.schema",
+    "RunResult": "mien.training.run",
+    "fit": "mien.training.fitting",
     "list_recipes": "mien.training.recipe",
     "load_recipe": "mien.training.recipe",
 }
 
-__all__ = ["Recipe", "list_recipes", "load_recipe"]
+__all__ = ["Recipe", "RunResult", "fit", "list_recipes", "load_recipe"]
 
 if TYPE_CHECKING:
+    from mien.training.fitting import fit
     from mien.training.recipe import list_recipes, load_recipe
+    from mien.training.run import RunResult
     from mien.training.schema import Recipe
 
 

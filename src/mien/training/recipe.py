@@ -166,7 +166,7 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         parent = location[:-1]
         known = [".".join((*map(str, parent), name)) for name in _fields(parent)]
-        return f"{key} is not a key of a recipe{_nearest(key, known or list(_all_keys()))}"
+        return f"{key} is not a key{_nearest(key, known or list(_all_keys()))}"
     if problem["type"] == "missing":
         return f"{key} is missing; a recipe needs it"
     message = problem["msg"].removeprefix("Value error, ")

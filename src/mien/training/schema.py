@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mien.data.settings import AugmentationSettings, ProtocolSettings
+from mien.faces.recipe import CropRecipe
 from mien.models.specification import TaskConfig
 
 
@@ -15,42 +17,22 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ProtocolChoice(Section):
-    """Which rows train, validate and test.
-
-    ``by`` is how the manifest is divided: ``split`` reads the column ``split`` (train, validation, test); ``fold``
-    tests on fold ``fold`` of the column ``fold`` and trains on the others; ``subject`` divides the subjects into
-    ``folds`` groups with ``seed`` and tests on group ``fold``; ``all`` trains on every row (pretraining only).
-    Where the manifest names no validation rows, ``validation`` is the share of training subjects kept for it.
-    """
-
-    by: Literal["split", "fold", "subject", "all"] = "split"
-    fold: int | str | None = None
-    folds: int = Field(default=5, ge=2)
-    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _check(self) -> ProtocolChoice:
-        if self.by in ("fold", "subject") and self.fold is None:
-            raise ValueError(f"by={self.by!r} needs fold (which one is the test)")
-        if self.by in ("split", "all") and self.fold is not None:
-            raise ValueError(f"fold={self.fold!r} means nothing with by={self.by!r}; use by='fold' or by='subject'")
-        return self
-
-
 class Sampling(Section):
     """How clips are cut; what is left out is as the registered model is fed by default.
 
     ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
-    other. ``views`` is the number of evenly spaced windows that validation averages per clip.
+    other. Training draws ``windows`` random windows from every clip in an epoch; validation averages ``views`` evenly
+    spaced ones (per-frame tasks cover the whole clip instead). ``crop`` is how the corpus's faces were cut out, for
+    prediction to do likewise.
     """
 
     frames: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
     fps: float | None = Field(default=None, gt=0)
     size: int | None = Field(default=None, ge=16)
-    views: int = Field(default=1, ge=1)
+    windows: int = Field(default=1, ge=1)
+    views: int = Field(default=2, ge=1)
+    crop: CropRecipe | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Sampling:
@@ -64,13 +46,13 @@ class Data(Section):
 
     ``batch`` counts the clips of one optimiser step over all devices and accumulated parts together, so a recipe means
     the same on one processor and on many nodes. ``workers`` are loader processes per device. The run stops when more
-    than the share ``max_unreadable`` of the clips seen so far could not be read. ``corpus`` is the name under which
+    than the share ``max_unreadable`` of the clips cannot be read. ``corpus`` is the name under which
     the data enter the ledger of the weights (default: the folder of the manifest).
     """
 
     manifest: str
     corpus: str = ""
-    protocol: ProtocolChoice = ProtocolChoice()
+    protocol: ProtocolSettings = ProtocolSettings()
     sampling: Sampling = Sampling()
     batch: int = Field(ge=1)
     workers: int = Field(default=2, ge=0)
@@ -88,22 +70,27 @@ class Model(Section):
     init: str | None = None
 
 
-class PretextChoice(Section):
-    """A self-supervised objective by name, and arguments for it."""
+class PretextConfig(Section):
+    """A self-supervised objective: its kind, and options of its builder (``mien.pretext``)."""
 
-    name: str
-    arguments: dict[str, Any] = {}
+    kind: str
+    options: dict[str, Any] = {}
 
 
 class Mixing(Section):
-    """Mixing of neighbouring clips in a batch with soft targets; ``mixup`` and ``cutmix`` are the Beta parameters.
+    """Blending of clips in a batch, targets with them (``mien.training.mixing``).
 
-    Source: the published fine-tuning recipes; one coin of probability ``switch`` per batch picks cutmix.
+    ``mixup`` and ``cutmix`` are Beta parameters, 0 is off; where both are on, cutmix is taken with probability
+    ``switch``.
     """
 
     mixup: float = Field(default=0.0, ge=0.0)
     cutmix: float = Field(default=0.0, ge=0.0)
     switch: float = Field(default=0.5, ge=0.0, le=1.0)
+
+    @property
+    def on(self) -> bool:
+        return self.mixup > 0 or self.cutmix > 0
 
 
 class Optimiser(Section):
@@ -179,10 +166,10 @@ class Recipe(Section):
     name: str
     seed: int = Field(default=0, ge=0)
     data: Data
-    augmentation: dict[str, Any] = {}
+    augmentation: AugmentationSettings = AugmentationSettings()
     mixing: Mixing = Mixing()
     model: Model
-    pretext: PretextChoice | None = None
+    pretext: PretextConfig | None = None
     task: TaskConfig | None = None
     optimiser: Optimiser
     schedule: Schedule
@@ -200,7 +187,7 @@ class Recipe(Section):
                 raise ValueError("optimiser.layer_decay belongs to fine-tuning; a pretext trains all layers alike")
             if self.optimiser.ema is not None:
                 raise ValueError("optimiser.ema belongs to fine-tuning; a pretext keeps its own teacher")
-            if self.mixing != Mixing():
+            if self.mixing.on:
                 raise ValueError("mixing belongs to fine-tuning; a pretext has no targets to mix")
         elif self.data.protocol.by == "all":
             raise ValueError("data.protocol.by='all' leaves nothing to judge a task on; use split, fold or subject")

@@ -1,0 +1,47 @@
+"""What ``mien pretrain`` and ``mien train`` have in common."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from mien.training.run import RunResult
+
+
+def fit_recipe(stage: str, recipe: str, overrides: list[str], run: Path | None, resume: bool, as_json: bool) -> None:
+    """Load a recipe, check that it is of the wanted stage, train, and print what came of it."""
+    from mien.errors import UsageError
+    from mien.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    if loaded.stage != stage:
+        verb = "pretrain" if loaded.pretext else "train"
+        raise UsageError(f"{recipe} is a recipe for {loaded.stage}; run: mien {verb} {recipe}")
+
+    from mien.training.fitting import fit
+    from mien.training.hardware import is_first_process
+
+    result = fit(loaded, run or Path("runs") / loaded.name, resume=resume, progress=not as_json)
+    if is_first_process():
+        typer.echo(json.dumps(asdict(result)) if as_json else _summary(result))
+
+
+def _summary(result: RunResult) -> str:
+    rate = result.clips / max(result.seconds, 1e-9)
+    lines = [
+        f"{result.stage}: {result.steps} steps, {result.clips} clips in {result.seconds:.0f} s ({rate:.1f} clips/s, "
+        f"{result.precision}, {result.devices} process(es)), training loss {result.loss:.4f}"
+    ]
+    if result.unreadable:
+        lines.append(f"left out: {len(result.unreadable)} unreadable clip(s), listed in {result.folder}/metrics.json")
+    if result.validation:
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in result.validation.items() if name != "n")
+        lines.append(f"validation: {figures} (n = {result.validation.get('n', 0):.0f})")
+    lines.append(f"weights: {result.weights}")
+    lines.append(f"bundle: {result.bundle}")
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""``mien recipes``."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def recipes(
+    what: str = typer.Argument("*", metavar="[PATTERN|show|check]", help="Which recipes to list, or an action."),
+    name: str = typer.Argument("", metavar="[NAME]", help="show: the recipe; check: pattern, default all."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """List the recipes that ship with mien, show one, or check that all of them load and build.
+
+    Example: mien recipes 'videomae/*'; mien recipes show videomae/finetune_synthetic; mien recipes check
+    """
+    from mien.errors import UsageError
+    from mien.training.recipe import list_recipes, recipe_text
+
+    if what == "show":
+        if not name:
+            raise UsageError("mien recipes show needs the name of a recipe; mien recipes lists them")
+        typer.echo(recipe_text(name), nl=False)
+        return
+    if what == "check":
+        _check(name or "*", as_json)
+        return
+    found = list_recipes(what)
+    if as_json:
+        typer.echo(json.dumps([{"name": recipe.name, **recipe.header} for recipe in found]))
+        return
+    if not found:
+        raise UsageError(f"no recipe matches {what!r}; mien recipes lists all")
+    width = max(len(recipe.name) for recipe in found)
+    for recipe in found:
+        typer.echo(f"{recipe.name:<{width}}  {recipe.header.get('Expected', '')}")
+
+
+def _check(pattern: str, as_json: bool) -> None:
+    from mien.errors import UsageError
+    from mien.training.checking import check_shipped
+
+    rows = check_shipped(pattern)
+    if not rows:
+        raise UsageError(f"no recipe matches {pattern!r}; mien recipes lists all")
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(f"ok  {row['name']}: {row['model']}, {row['parameters'] / 1e6:.1f} M parameters")

@@ -1,0 +1,26 @@
+"""``mien train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from mien.cli.fitting import fit_recipe
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    recipe: str = typer.Argument(help="Name of a shipped recipe (mien recipes lists them) or a YAML file."),
+    overrides: list[str] = typer.Argument(default=None, metavar="[KEY=VALUE]...", help="Changes to the recipe."),
+    run: Path = typer.Option(None, help="Folder of the run; default: runs/ and the recipe's name."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in that folder from its last checkpoint."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON, no progress."),
+) -> None:
+    """Fine-tune a model for a task, as a recipe says.
+
+    Example: mien train videomae/finetune_synthetic optimiser.lr=5e-4 --run runs/mine
+    """
+    fit_recipe("fine-tuning", recipe, overrides or [], run, resume, as_json)

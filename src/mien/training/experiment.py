@@ -1,0 +1,160 @@
+"""From a recipe to what is trained: data, objective, and the Specification that the weights will carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.checkpoints import hub
+from mien.checkpoints.files import find_bundle, read_specification
+from mien.checkpoints.handover import initialise_from
+from mien.data.augment import Augmented
+from mien.data.dataset import ClipDataset
+from mien.data.manifest import Manifest
+from mien.data.protocol import Protocol
+from mien.data.sampling import RandomWindow
+from mien.data.seeding import generator
+from mien.data.targets import TargetSpec
+from mien.errors import UsageError
+from mien.models.contract import Encoder, Recogniser
+from mien.models.registry import default_inputs
+from mien.models.specification import Exposure, Inputs, Provenance, Specification
+from mien.pretext import create_pretext
+from mien.tasks import Task, create_model, create_task
+from mien.training.objective import Objective, PretextObjective, TaskObjective
+from mien.training.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that a recipe asks for, built but not yet trained.
+
+    Attributes:
+        manifest, protocol: the corpus and its parts.
+        train: clips to train on.
+        objective: module and loss.
+        task: None in pretraining.
+        specification: of the weights that will come out.
+    """
+
+    recipe: Recipe
+    manifest: Manifest
+    protocol: Protocol
+    train: ClipDataset
+    objective: Objective
+    task: Task | None
+    specification: Specification
+
+
+def build(recipe: Recipe) -> Experiment:
+    """Read the manifest, divide it, build the model and load what it starts from.
+
+    Initial weights depend on the recipe's seed alone, so every process and every session builds the same.
+    """
+    manifest = Manifest.read(recipe.data.manifest)
+    protocol = Protocol.from_manifest(manifest, recipe.data.protocol)
+    inputs = inputs_of(recipe)
+    torch.manual_seed(seed_for(recipe.seed, "weights"))
+    objective, task = build_objective(recipe, inputs)
+    before = start_from(recipe.model.init, objective.encoder, recipe.model.name) if recipe.model.init else None
+    dataset = ClipDataset(
+        manifest,
+        protocol.train,
+        inputs,
+        RandomWindow(recipe.data.sampling.windows),
+        Augmented(inputs, recipe.augmentation),
+        targets=target_spec(task) if task else None,
+        extras=getattr(objective.trained, "extras", None),
+        seed=recipe.seed,
+    )
+    specification = _specification(recipe, inputs, protocol, before or Provenance())
+    return Experiment(recipe, manifest, protocol, dataset, objective, task, specification)
+
+
+def build_objective(recipe: Recipe, inputs: Inputs) -> tuple[Objective, Task | None]:
+    """The module that a recipe trains, with its loss; initial weights come from torch's generator as it stands."""
+    model = recipe.model
+    if recipe.pretext is not None:
+        if inputs.video is None:
+            raise UsageError(f"model {model.name!r} sees no video; {recipe.pretext.kind} cannot pretrain it")
+        pretext = create_pretext(recipe.pretext.kind, model.name, model.arguments, inputs.video, recipe.pretext.options)
+        return PretextObjective(pretext), None
+    assert recipe.task is not None  # the schema holds that one of the two is there
+    task = create_task(recipe.task)
+    if recipe.mixing.on and (task.classes is None or recipe.task.level != "clip"):
+        raise UsageError("mixing needs a classification of whole clips; set mixing to {}")
+    recogniser = create_model(model.name, task, **model.arguments)
+    assert isinstance(recogniser, Recogniser)
+    return TaskObjective(recogniser, task), task
+
+
+def inputs_of(recipe: Recipe) -> Inputs:
+    """How the registered model is fed, with the recipe's sampling in the place of the defaults."""
+    inputs = default_inputs(recipe.model.name)
+    sampling = recipe.data.sampling
+    changes: dict[str, Any] = {
+        key: value
+        for key in ("frames", "stride", "fps", "size", "crop")
+        if (value := getattr(sampling, key)) is not None
+    }
+    if "stride" in changes or "fps" in changes:
+        changes = {"stride": None, "fps": None} | changes
+    if not changes:
+        return inputs
+    if inputs.video is None:
+        raise UsageError(f"data.sampling.{next(iter(changes))}: model {recipe.model.name!r} takes no video; remove it")
+    _agree(recipe.model.arguments, changes)
+    video = type(inputs.video).model_validate(inputs.video.model_dump() | changes)
+    return inputs.model_copy(update={"video": video})
+
+
+def start_from(source: str, encoder: Encoder, model: str) -> Provenance:
+    """Carry the weights of a run, bundle or hub id over into ``encoder``; returns what they have seen so far."""
+    folder = hub.pull(source) if hub.is_hub_id(source) else find_bundle(Path(source))
+    specification = read_specification(folder)
+    if specification.model != model:
+        raise UsageError(f"model.init={source} holds {specification.model}, the recipe asks for {model}")
+    initialise_from(folder, encoder)
+    return specification.provenance
+
+
+def target_spec(task: Task) -> TargetSpec:
+    """Where the truth of a task stands in a manifest."""
+    return TargetSpec(task.target_columns(), task.classes, task.config.level)
+
+
+def seed_for(seed: int, purpose: str, *keys: int) -> int:
+    """Seed of torch's generator for one use."""
+    return int(generator(seed, purpose, *keys).integers(2**63))
+
+
+def _agree(arguments: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
+    for key in ("frames", "size"):
+        if key in arguments and key in sampling and arguments[key] != sampling[key]:
+            raise UsageError(
+                f"model.arguments.{key}={arguments[key]} but data.sampling.{key}={sampling[key]}; make them equal"
+            )
+
+
+def _specification(recipe: Recipe, inputs: Inputs, protocol: Protocol, before: Provenance) -> Specification:
+    corpus = recipe.data.corpus or Path(recipe.data.manifest).absolute().parent.name
+    exposure = Exposure(corpus=corpus, stage=recipe.stage, protocol=protocol.digest, clips=len(protocol.train))
+    provenance = Provenance(
+        source=f"{recipe.name}, from {recipe.model.init}" if recipe.model.init else recipe.name,
+        licence=before.licence,
+        paper=before.paper,
+        recipe=recipe.name,
+        ledger=(*before.ledger, exposure),
+        notes=(*before.notes, *protocol.notes),
+    )
+    return Specification(
+        model=recipe.model.name,
+        arguments=recipe.model.arguments,
+        inputs=inputs,
+        task=recipe.task,
+        provenance=provenance,
+    )

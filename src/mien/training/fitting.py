@@ -1,0 +1,108 @@
+"""``fit``: a recipe becomes a run, and a run a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+
+from mien.checkpoints.bundle import save
+from mien.checkpoints.card import Figure, ModelCard
+from mien.models.contract import Recogniser
+from mien.training.experiment import Experiment, build
+from mien.training.hardware import choose_accelerator, choose_precision, make_fabric, on_every_process
+from mien.training.loop import Loop
+from mien.training.run import Run, RunResult
+from mien.training.schema import Recipe
+from mien.training.signals import StopSignals
+from mien.training.state import State, peek_state, read_tensors
+from mien.training.validation import Validation
+
+
+def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = True) -> RunResult:
+    """Train what a recipe asks for.
+
+    Args:
+        recipe: checked recipe (``load_recipe``).
+        run: folder for everything that comes of it.
+        resume: go on with the run in that folder from its last checkpoint, bit for bit on a CPU; a folder that is
+            still empty begins a new run, and a finished run is returned as it is.
+        progress: show a progress bar (on a terminal only).
+
+    Returns:
+        Figures of the finished run; they are also in ``metrics.json``.
+
+    Raises:
+        UsageError: the folder is in use, the recipe does not fit the data, or another recipe began the run.
+        Stopped: a signal came; the run can be resumed.
+        MienError: a loss is not finite, or too many clips cannot be read.
+    """
+    place = Run(run)
+    known = peek_state(place.last) if resume and place.last.exists() else None
+    precision = known.precision if known else choose_precision(recipe.precision, choose_accelerator(recipe.hardware))
+    fabric = make_fabric(recipe.hardware, precision)
+    fabric.launch()
+    with StopSignals() as signals:
+        on_every_process(fabric, lambda: place.check(recipe, resume))
+        finished = place.result() if resume else None
+        fabric.barrier()
+        if finished is not None:
+            return finished
+        experiment = on_every_process(fabric, lambda: build(recipe))
+        on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
+        task, judged = experiment.task, experiment.protocol.validation
+        validate = on_every_process(fabric, lambda: Validation(experiment, task, fabric) if task and judged else None)
+        loop = Loop(experiment, fabric, place, State(precision=precision), known is not None, validate, signals)
+        loop.train(progress)
+        result = _finish(experiment, fabric, place, loop)
+        fabric.barrier()
+    return result
+
+
+def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> RunResult:
+    """Ship the chosen weights as a bundle and write down what the run came to."""
+    recipe, state = experiment.recipe, loop.state
+    decay = recipe.optimiser.ema
+    kind = "weights" if decay is None else f"moving average (decay {decay}) of the weights"
+    best = state.best if recipe.weights == "best" else {}
+    module = loop.stepper.weights()
+    if best:
+        weights = f"{kind} after step {best['step']}, the best on validation by {next(iter(best['values']))}"
+        if fabric.is_global_zero:
+            module.load_state_dict(read_tensors(place.best)[0])
+    else:
+        weights = f"{kind} after the last step"
+    values: dict[str, Any] = best.get("values") or (state.values if state.validated == state.step else {})
+    result = RunResult(
+        folder=str(place.folder),
+        bundle=str(place.bundle),
+        stage=recipe.stage,
+        steps=state.step,
+        clips=state.clips,
+        seconds=round(state.seconds, 1),
+        loss=state.loss,
+        weights=weights,
+        validation=values,
+        protocol=experiment.protocol.digest,
+        unreadable=state.unreadable,
+        precision=state.precision,
+        devices=fabric.world_size,
+    )
+    if fabric.is_global_zero:
+        model = module if isinstance(module, Recogniser) else experiment.objective.encoder
+        save(model, experiment.specification, place.bundle, _card(experiment, result))
+        place.finish(result)
+    return result
+
+
+def _card(experiment: Experiment, result: RunResult) -> ModelCard:
+    names = [name for name in result.validation if name != "n"]
+    count = int(result.validation.get("n", 0))
+    stage = "Pretrained" if experiment.task is None else "Fine-tuned"
+    return ModelCard(
+        summary=f"{stage} with the recipe {experiment.recipe.name} for {result.steps} steps ({result.clips} clips).",
+        protocol=f"validation part, digest {result.protocol[:12]}" if names else "",
+        weights=result.weights,
+        figures=tuple(Figure(metric=name, value=result.validation[name], n=count) for name in names),
+    )

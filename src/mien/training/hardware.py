@@ -1,0 +1,101 @@
+"""Where training runs: Lightning Fabric for devices, nodes and precision, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch import distributed
+
+from mien.errors import MienError, UsageError
+from mien.training.schema import Hardware
+
+T = TypeVar("T")
+
+
+def make_fabric(hardware: Hardware, precision: str) -> Fabric:
+    """Fabric for ``fp32`` or ``bf16``; its ``launch()`` starts the other processes or joins those of a cluster.
+
+    Raises:
+        UsageError: the accelerator or that many devices are not there.
+    """
+    several = hardware.devices * hardware.nodes > 1
+    return Fabric(
+        accelerator=choose_accelerator(hardware),
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        # parts of a model may rest in a step (an absent modality); the search for them costs little
+        strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+
+
+def choose_accelerator(hardware: Hardware) -> str:
+    """``cpu``, ``cuda`` or ``mps``; refuses what this machine does not have."""
+    found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    name = hardware.accelerator
+    if name == "auto":
+        name = next((kind for kind in ("cuda", "mps") if found[kind]), "cpu")
+    if name != "cpu" and not found[name]:
+        raise UsageError(f"hardware.accelerator={name!r}: this machine has none; use auto or cpu")
+    if name != "cpu" and hardware.devices > found[name]:
+        raise UsageError(f"hardware.devices={hardware.devices}: this machine has {found[name]} of {name}; use fewer")
+    return name
+
+
+def choose_precision(precision: str, accelerator: str) -> str:
+    """``fp32`` or ``bf16``; ``auto`` is bf16 where the processor multiplies it natively."""
+    if precision != "auto":
+        return precision
+    if accelerator == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        features = torch.cpu.get_capabilities() if accelerator == "cpu" else {}
+        native = bool(features.get("amx_bf16") or features.get("avx512_bf16"))
+    return "bf16" if native else "fp32"
+
+
+def on_every_process(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Run ``work`` on all processes; where it fails on one, all stop and the first process alone says why."""
+    value, problem = None, None
+    try:
+        value = work()
+    except MienError as error:
+        problem = error
+    first = next((one for one in gather(fabric, problem) if one is not None), None)
+    if first is not None:
+        if fabric.is_global_zero:
+            raise first
+        # said by the first process; an exit code other than 0 would make Lightning kill that one
+        raise SystemExit(0)
+    return value  # type: ignore[return-value]
+
+
+def gather(fabric: Fabric, value: T) -> list[T]:
+    """The value of every process, in order of rank, on every process. Values must be small: they are pickled."""
+    if fabric.world_size == 1:
+        return [value]
+    values: list[Any] = [None] * fabric.world_size
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def total(fabric: Fabric, values: list[float]) -> list[float]:
+    """Sums over all processes."""
+    if fabric.world_size == 1:
+        return values
+    tensor = torch.tensor(values, dtype=torch.float64, device="cpu" if _gloo() else fabric.device)
+    distributed.all_reduce(tensor)
+    return tensor.tolist()
+
+
+def _gloo() -> bool:
+    return distributed.get_backend() == "gloo"
+
+
+def is_first_process() -> bool:
+    """True in the one process that speaks for all."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0

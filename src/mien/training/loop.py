@@ -1,0 +1,190 @@
+"""The training loop. Its position is the number of steps done; with the seed that fixes every later clip and draw.
+
+So a run that goes on from a checkpoint takes the very steps it would have taken, at any point of an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+from lightning.fabric import Fabric
+from torch import nn
+
+from mien.errors import MienError
+from mien.training.batches import Batches, Step
+from mien.training.experiment import Experiment
+from mien.training.hardware import gather, total
+from mien.training.logs import Log
+from mien.training.progress import Meter, Progress
+from mien.training.run import Run
+from mien.training.schedules import learning_rates
+from mien.training.signals import Stopped, StopSignals
+from mien.training.state import State, write_tensors
+from mien.training.stepper import Stepper
+
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+class Loop:
+    """Takes the steps of a run, and validates, logs and checkpoints between them.
+
+    Args:
+        experiment: what is trained.
+        fabric: devices, precision, exchange between processes.
+        run: where checkpoints and logs go.
+        state: counters to begin with.
+        resume: take them, and all weights, from the run's last checkpoint instead.
+        validate: metrics of a module on the validation part, the deciding one first; None where there is none.
+        signals: says when to stop.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        fabric: Fabric,
+        run: Run,
+        state: State,
+        resume: bool,
+        validate: Validate | None,
+        signals: StopSignals,
+    ) -> None:
+        recipe = experiment.recipe
+        self.recipe, self.fabric, self.run, self.signals = recipe, fabric, run, signals
+        self.stepper = Stepper(experiment, fabric)
+        self.state = self.stepper.read(run.last) if resume else state
+        pinned = fabric.device.type == "cuda"
+        self.batches = Batches(recipe, experiment.train, fabric.global_rank, fabric.world_size, pinned)
+        self.rates = learning_rates(recipe, self.batches.steps_per_epoch)
+        self._allowed = recipe.data.max_unreadable * len(experiment.train.ids)
+        self._validate = validate
+        self._log: Log | None = None
+        self._progress: Progress | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return len(self.rates)
+
+    def train(self, shown: bool) -> None:
+        """Train to the end and leave the last checkpoint; ``shown``: with a progress bar.
+
+        Raises:
+            Stopped: a signal came; the checkpoint of the last step is written.
+            MienError: a loss is not finite, or too many clips cannot be read.
+        """
+        if self.fabric.is_global_zero:
+            self._log = Log(self.run.logs, self.state.step)
+        self._progress = Progress(self.steps, self.state.step, self.recipe.stage, shown and self.fabric.is_global_zero)
+        try:
+            self._train()
+        except RuntimeError as error:
+            # a signal to the whole process group ends the loader's workers too, which torch reports at any moment
+            if not self.signals.received:
+                raise
+            raise self._stopped(self.signals.received) from error
+        finally:
+            self._progress.close()
+            if self._log:
+                self._log.close()
+
+    def save(self) -> None:
+        """Write the checkpoint that a resumed run goes on from."""
+        if self.fabric.is_global_zero:
+            self.stepper.write(self.run.last, self.state)
+
+    def _train(self) -> None:
+        state, meter, saved = self.state, Meter(), time.monotonic()
+        begun = time.perf_counter() - state.seconds
+        steps = self.batches.starting_at(state.step)
+        self._validate_if_due()
+        while state.step < self.steps:
+            data, clips = self._next(steps)
+            rate = float(self.rates[state.step])
+            outcome = self.stepper.take(data, clips, state.step, self.steps, rate)
+            state.step += 1
+            state.clips += outcome.clips
+            state.seconds = time.perf_counter() - begun
+            meter.add(outcome.loss, outcome.clips, data.waited, outcome.extra)
+            if self._progress:
+                self._progress.step()
+            if self._every(self.recipe.intervals.log_steps):
+                self._report(meter.read(), rate, outcome.norm)
+                meter = Meter()
+            self._validate_if_due()
+            if self._checkpoint_due(saved):
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _next(self, steps: Iterator[Step]) -> tuple[Step, float]:
+        """What this process reads for the next step, and how many clips all of them read."""
+        data = next(steps)
+        own = sum(len(part) for part in data.parts)
+        clips, failures, asked = total(self.fabric, [own, len(data.failures), self.signals.received])
+        if asked:
+            self.save()
+            raise self._stopped(max(gather(self.fabric, self.signals.received)))
+        if failures:
+            self._count_unreadable(data)
+        return data, clips
+
+    def _stopped(self, number: int) -> Stopped:
+        return Stopped(
+            f"stopped by {signal.Signals(number).name} after step {self.state.step} of {self.steps}; "
+            f"go on with the same command and --run {self.run.folder} --resume",
+            number,
+        )
+
+    def _every(self, steps: int | None) -> bool:
+        return steps is not None and (self.state.step % steps == 0 or self.state.step == self.steps)
+
+    def _checkpoint_due(self, saved: float) -> bool:
+        intervals = self.recipe.intervals
+        waited = intervals.checkpoint_seconds is not None and time.monotonic() - saved >= intervals.checkpoint_seconds
+        return self.state.step < self.steps and (waited or self._every(intervals.checkpoint_steps))
+
+    def _report(self, values: dict[str, float], rate: float, norm: float) -> None:
+        self.state.loss = values["loss"]
+        if self._progress:
+            self._progress.show(values)
+        if self._log:
+            epoch = self.state.step / self.batches.steps_per_epoch
+            self._log.write("train", self.state.step, {"epoch": epoch, **values, "lr": rate, "gradient_norm": norm})
+
+    def _validate_if_due(self) -> None:
+        """Judge the weights at the end of an epoch and keep them where they are the best so far."""
+        state, every = self.state, self.recipe.intervals.validate_epochs * self.batches.steps_per_epoch
+        if self._validate is None or not state.step or state.validated == state.step or not self._every(every):
+            return
+        values = self._validate(self.stepper.weights())
+        state.validated, state.values = state.step, values
+        epoch = state.step / self.batches.steps_per_epoch
+        self._say(f"epoch {epoch:g}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        if self._log:
+            self._log.write("validation", state.step, {"epoch": epoch, **values})
+        first = next(iter(values))
+        best = state.best["values"][first] if state.best else math.nan
+        if math.isnan(best) or values[first] > best:
+            state.best = {"step": state.step, "values": values}
+            if self.fabric.is_global_zero:
+                write_tensors(self.run.best, self.stepper.weights().state_dict(), {"step": str(state.step)})
+
+    def _count_unreadable(self, data: Step) -> None:
+        known = self.state.unreadable
+        for failures in gather(self.fabric, data.failures):
+            for failure in failures:
+                if failure.id not in known:
+                    known[failure.id] = failure.reason
+                    self._say(f"left out: {failure.reason}")
+        if len(known) > self._allowed:
+            raise MienError(
+                f"{len(known)} clips could not be read, more than the share data.max_unreadable="
+                f"{self.recipe.data.max_unreadable:g} allows; the first: {next(iter(known.values()))}"
+            )
+
+    def _say(self, line: str) -> None:
+        if self._progress and self.fabric.is_global_zero:
+            self._progress.say(line)

@@ -1,0 +1,65 @@
+"""What is minimised, as one module: devices, precision and gradient exchange wrap around its ``forward``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mien.models.contract import Encoder, Recogniser
+from mien.pretext import Pretext
+from mien.tasks import Task
+
+Loss = tuple[Tensor, dict[str, Tensor]]
+
+
+class Objective(nn.Module):
+    """A trained module with its loss.
+
+    Attributes:
+        trained: the module whose parameters are optimised.
+        encoder: what is handed over.
+    """
+
+    trained: nn.Module
+    encoder: Encoder
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Loss:
+        """Mean loss of a batch on the device, and further detached scalars worth logging."""
+        raise NotImplementedError
+
+    def after_step(self, step: int, total: int) -> None:
+        """Called after optimiser step ``step`` (from 1) of ``total``."""
+
+
+class TaskObjective(Objective):
+    """A recogniser under the loss of its task. The loss is computed in float32 whatever the precision of the model."""
+
+    def __init__(self, model: Recogniser, task: Task) -> None:
+        super().__init__()
+        self.trained = model
+        self.encoder = model.encoder
+        self._task = task
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Loss:
+        outputs = self.trained(batch)
+        with torch.autocast(outputs.device.type, enabled=False):
+            return self._task.loss(outputs.float(), batch), {}
+
+
+class PretextObjective(Objective):
+    """A pretext under its own loss."""
+
+    trained: Pretext
+
+    def __init__(self, pretext: Pretext) -> None:
+        super().__init__()
+        self.trained = pretext
+        self.encoder = pretext.encoder
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Loss:
+        return self.trained.loss(batch)
+
+    def after_step(self, step: int, total: int) -> None:
+        self.trained.after_step(step, total)

@@ -1,0 +1,141 @@
+"""The folder of a run: what is in it, when it may be written, and whether it may be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.data.protocol import Protocol
+from mien.errors import MienError, UsageError
+from mien.training.recipe import dump_recipe, load_recipe
+from mien.training.schema import Recipe
+
+# What may differ when a run is gone on with: none of it changes which clips a step sees or what is made of them.
+MAY_CHANGE = ("hardware.", "intervals.", "data.workers", "data.max_unreadable", "optimiser.accumulate")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run came to.
+
+    Attributes:
+        folder, bundle: the run and the model in it.
+        stage: ``pretraining`` or ``fine-tuning``.
+        steps, clips, seconds: optimiser steps, clips trained on, time spent training.
+        loss: mean training loss over the last logging interval.
+        weights: which weights the bundle holds, in words.
+        validation: metrics of those weights on the validation part, and ``n``; empty where there is none.
+        protocol: digest of the protocol.
+        unreadable: reason by id of clips that could not be read.
+        precision, devices: how it was computed.
+    """
+
+    folder: str
+    bundle: str
+    stage: str
+    steps: int
+    clips: int
+    seconds: float
+    loss: float
+    weights: str
+    validation: dict[str, float]
+    protocol: str
+    unreadable: dict[str, str]
+    precision: str
+    devices: int
+
+
+class Run:
+    """A run's folder.
+
+    Holds ``recipe.yaml`` (resolved), ``protocol.json``, ``logs/``, ``checkpoints/last.safetensors`` (to go on from),
+    ``checkpoints/best.safetensors`` (weights of the best validation), ``metrics.json`` and ``bundle/`` once finished.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.recipe = self.folder / "recipe.yaml"
+        self.protocol = self.folder / "protocol.json"
+        self.logs = self.folder / "logs"
+        self.last = self.folder / "checkpoints" / "last.safetensors"
+        self.best = self.folder / "checkpoints" / "best.safetensors"
+        self.metrics = self.folder / "metrics.json"
+        self.bundle = self.folder / "bundle"
+
+    def check(self, recipe: Recipe, resume: bool) -> None:
+        """Refuse to overwrite another run, or to go on with it under another recipe.
+
+        With ``resume`` an empty or missing folder is a run that was stopped before it began.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is a file; a run needs a folder, choose another --run")
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return
+        if not resume:
+            raise UsageError(f"{self.folder} is not empty; add --resume to go on with it, or choose another --run")
+        if not self.recipe.exists():
+            if any(not path.name.endswith(".part") for path in self.folder.iterdir()):
+                raise UsageError(f"{self.folder} holds no recipe.yaml, so it is no run to resume; choose another --run")
+            return
+        for key, before, now in _differences(load_recipe(self.recipe), recipe):
+            if not key.startswith(MAY_CHANGE):
+                raise UsageError(
+                    f"{self.folder} was begun with {key}={before!r}, now it is {now!r}; "
+                    "resume with the same recipe, or choose another --run"
+                )
+
+    def begin(self, recipe: Recipe, protocol: Protocol) -> None:
+        """Make the folder and write what defines the run; on resume the protocol must be the one it began with."""
+        if self.protocol.exists() and Protocol.read(self.protocol).digest != protocol.digest:
+            raise UsageError(
+                f"{recipe.data.manifest} has changed since {self.folder} was begun (other clips train or validate); "
+                "restore it, or choose another --run"
+            )
+        try:
+            self.last.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MienError(f"{self.folder} cannot be made: {error.strerror}; choose another --run") from None
+        protocol.write(self.protocol)
+        write_text(self.recipe, dump_recipe(recipe, f"Resolved by mien {__version__}: every default is written out."))
+
+    def finish(self, result: RunResult) -> None:
+        """Write ``metrics.json``: the run is complete."""
+        write_text(self.metrics, json.dumps(asdict(result), indent=2) + "\n")
+
+    def result(self) -> RunResult | None:
+        """What a finished run came to; None while it is not finished."""
+        if not self.metrics.exists():
+            return None
+        try:
+            return RunResult(**json.loads(self.metrics.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise MienError(f"{self.metrics} is not what a run of mien writes; remove it and resume") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise MienError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _differences(before: Recipe, now: Recipe) -> Iterator[tuple[str, Any, Any]]:
+    old, new = _flat(before.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
+    for key in [*old, *(key for key in new if key not in old)]:
+        if old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return flat

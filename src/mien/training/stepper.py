@@ -1,0 +1,149 @@
+"""One optimiser step over the clips that all processes read, as a pure function of its number and the recipe's seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mien.data.seeding import generator
+from mien.errors import MienError
+from mien.training.batches import Part, Step
+from mien.training.experiment import Experiment, seed_for
+from mien.training.hardware import gather, total
+from mien.training.mixing import mix
+from mien.training.objective import Objective
+from mien.training.optim import parameter_groups
+from mien.training.state import State, read_state, write_state
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One step: mean loss and further scalars over all processes, clips, and the norm of the gradient."""
+
+    loss: float
+    clips: int
+    extra: dict[str, float]
+    norm: float
+
+
+class Stepper:
+    """The trained module, its optimiser and its moving average.
+
+    Torch's generator is seeded anew for every part of every step, so that what dropout draws depends on nothing that
+    happened before: a run that goes on from a checkpoint needs no generator's state.
+    """
+
+    def __init__(self, experiment: Experiment, fabric: Fabric) -> None:
+        self.recipe, self.task, self.fabric = experiment.recipe, experiment.task, fabric
+        self.objective: Objective = experiment.objective
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.objective)
+        self.trained = self.objective.trained
+        settings = self.recipe.optimiser
+        groups = parameter_groups(self.trained, settings.weight_decay, settings.layer_decay, settings.lr)
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        self._module, self._optimiser = fabric.setup(self.objective, self.optimiser)
+        self.average: AveragedModel | None = None
+        if settings.ema is not None:
+            self.average = AveragedModel(self.trained, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+        self._ghost: Part | None = None
+
+    def weights(self) -> nn.Module:
+        """The module that is validated and shipped: the average where one is kept, else what is trained."""
+        module: nn.Module = self.trained if self.average is None else self.average.module
+        return module
+
+    def write(self, path: Path, state: State) -> None:
+        """Checkpoint of everything here, and of the run's counters."""
+        average = self.average.state_dict() if self.average is not None else None
+        write_state(path, state, self.trained, self.optimiser, average)
+
+    def read(self, path: Path) -> State:
+        """Go back to what ``write`` wrote; returns the run's counters."""
+        state, average = read_state(path, self.trained, self.optimiser)
+        if self.average is not None:
+            self.average.load_state_dict(average)
+        return state
+
+    def take(self, data: Step, clips: float, number: int, steps: int, rate: float) -> Outcome:
+        """Step ``number`` (from 0) of ``steps`` at learning rate ``rate``.
+
+        Args:
+            data: what this process read.
+            clips: read by all processes together; without any nothing is changed.
+
+        Raises:
+            MienError: the loss or the gradient is not finite; the weights are then as they were.
+        """
+        if not clips:
+            return Outcome(0.0, 0, {}, 0.0)
+        self._module.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        sums = self._backward(data.parts or (self._absent(),), clips, number)
+        names = sorted(sums)
+        means = {name: value / clips for name, value in zip(names, self._total(sums, names), strict=True)}
+        if not math.isfinite(means["loss"]):
+            raise self._not_finite("loss", means["loss"], data, number)
+        limit = self.recipe.optimiser.clip or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.trained.parameters(), limit))
+        if not math.isfinite(norm):
+            raise self._not_finite("gradient", norm, data, number)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self.objective.after_step(number + 1, steps)
+        if self.average is not None:
+            self.average.update_parameters(self.trained)
+        return Outcome(means.pop("loss"), int(clips), means, norm)
+
+    def _backward(self, parts: tuple[Part, ...], clips: float, number: int) -> dict[str, Tensor]:
+        """Gradients of the mean over all clips of the step; returns sums over this process's clips."""
+        sums: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            present = float(len(part)) if part is not self._ghost else 0.0
+            batch = self._prepare(part, number, index)
+            with self.fabric.no_backward_sync(self._module, enabled=index < len(parts) - 1):
+                loss, extra = self._module(batch)
+                # the exchange averages over processes, hence their number
+                self.fabric.backward(loss * (present * self.fabric.world_size / clips))
+            for name, value in {"loss": loss.detach(), **extra}.items():
+                sums[name] = sums.get(name, 0.0) + value.detach().double() * present
+        if parts[0] is not self._ghost:
+            self._ghost = parts[0]
+        return sums
+
+    def _prepare(self, part: Part, number: int, index: int) -> dict[str, Tensor]:
+        """A part on the device, mixed where the recipe says so, with torch's generator seeded for it alone."""
+        keys = number, index, self.fabric.global_rank
+        torch.manual_seed(seed_for(self.recipe.seed, "step", *keys))
+        device = self.fabric.device
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in part.tensors.items()}
+        if self.recipe.mixing.on and self.task is not None and self.task.classes is not None:
+            rng: Any = generator(self.recipe.seed, "mixing", *keys)
+            batch = mix(batch, len(self.task.classes), self.recipe.mixing, rng)
+        return batch
+
+    def _absent(self) -> Part:
+        """Stands in, with weight 0, where only other processes could read: all must take part in the exchange."""
+        if self._ghost is None:
+            raise MienError("none of the first clips could be read; look at the manifest's paths")
+        return self._ghost
+
+    def _total(self, sums: dict[str, Tensor], names: list[str]) -> list[float]:
+        return total(self.fabric, [float(sums[name]) for name in names])
+
+    def _not_finite(self, what: str, value: float, data: Step, number: int) -> MienError:
+        own = [clip for part in data.parts for clip in part.ids]
+        ids = [clip for clips in gather(self.fabric, own) for clip in clips]
+        clips = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+        return MienError(
+            f"the {what} is {value} at step {number + 1} on clips {clips}; lower optimiser.lr, set "
+            "optimiser.clip=1 or precision=fp32, or look at these clips"
+        )
