@@ -87,8 +87,10 @@ def test_senseless_pictures_are_refused(tmp_path: Path) -> None:
     for image in (np.zeros((32, 24, 3), np.uint8), np.zeros((24, 32, 4), np.uint8), np.zeros((24, 32, 3), np.float32)):
         with pytest.raises(MienError, match="does not fit"):
             out.write(image)
+    with pytest.raises(MienError, match="is before 0 s"):
+        out.write(picture(0, 32, 24), time=-0.5)
     out.write(picture(0, 32, 24), time=0.5)
-    with pytest.raises(MienError, match="does not come after"):
+    with pytest.raises(MienError, match="is not after the last picture"):
         out.write(picture(1, 32, 24), time=0.5)
     with pytest.raises(MienError, match="give sound_rate"):
         out.write_sound(np.zeros(100, np.float32))
@@ -140,3 +142,11 @@ def test_gop_sets_the_entry_points(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4")) as container:
         keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
     assert sum(keys) >= 6
+
+
+def test_a_broken_rate_does_not_drift(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", (16, 16), fps=24000 / 1001) as out:
+        for _ in range(3000):
+            out.write(np.zeros((16, 16), np.uint8))
+    with VideoReader(tmp_path / "a.mp4") as video:
+        np.testing.assert_allclose(video.times, np.arange(3000) * 1001 / 24000, atol=2e-5)

@@ -60,7 +60,7 @@ class VideoWriter:
         if min(size) < 1 or rate <= 0 or not 0 <= quality <= 51 or (gop is not None and gop < 1):
             raise MienError(f"{path}: size {size}, fps {fps}, gop {gop}, quality {quality}: out of range")
         self._part = self.path.with_name(self.path.name + ".part")
-        self._step = round(_TICKS / rate)
+        self._step = _TICKS / rate
         self._count = 0
         self._last = -1
         self._heard = 0
@@ -105,17 +105,16 @@ class VideoWriter:
             image: uint8 ``(H, W, 3)`` RGB, or ``(H, W, 1)`` or ``(H, W)`` grey.
             time: seconds at which it appears, later than the one before; None: the next place at ``fps``.
         """
-        ticks = self._count * self._step if time is None else round(time * _TICKS)
+        ticks = round(self._count * self._step if time is None else time * _TICKS)
         if ticks <= self._last:
-            raise MienError(
-                f"{self.path}: a picture at {time} s does not come after the one at {self._last / _TICKS} s"
-            )
+            rule = "before 0 s" if self._last < 0 else f"not after the last picture, {self._last / _TICKS:.5f} s"
+            raise MienError(f"{self.path}: a picture at {ticks / _TICKS:.5f} s is {rule}")
         frame = self._scaler.reformat(
             av.VideoFrame.from_ndarray(self._padded(image), format="rgb24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
         )
-        frame.pts, frame.time_base, frame.duration = ticks, Fraction(1, _TICKS), self._step
+        frame.pts, frame.time_base, frame.duration = ticks, Fraction(1, _TICKS), round(self._step)
         self._last = ticks
         self._count += 1
         self._encode(self._video, frame)
