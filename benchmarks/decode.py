@@ -116,9 +116,7 @@ def main() -> None:
         ]
         paths = options.video or [make(Path(folder) / name, *rest) for name, *rest in made]
         rows = []
-        print(
-            f"{'recording':24} {'in order: mien':>14} {'OpenCV':>8} {'ratio':>6} {'random: mien':>13} {'OpenCV':>9} ratio"
-        )
+        print(f"{'recording':24} {'in order: mien':>14} {'OpenCV':>8} ratio {'a clip: mien':>13} {'OpenCV':>9} ratio")
         for path in paths:
             row = measure(path, options.repetitions)
             rows.append(row)
