@@ -25,7 +25,7 @@ from mien.cli.recordings import (
     run,
 )
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Example: mien embed talk.mp4 --model runs/mine/bundle --out features --parquet")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mien.evaluation.paired import Paired
     from mien.evaluation.result import EvaluationResult
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(

@@ -8,7 +8,7 @@ import typer
 
 from mien.cli.fitting import fit_recipe
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
