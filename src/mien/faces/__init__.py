@@ -18,6 +18,8 @@ _PUBLIC = {
     "TrackedFace": "mien.faces.types",
     "TrackedFrame": "mien.faces.types",
     "TrackingSettings": "mien.faces.settings",
+    "YuNet": "mien.faces.yunet",
+    "create_detector": "mien.faces.detectors",
 }
 
 __all__ = [
@@ -30,15 +32,19 @@ __all__ = [
     "TrackedFace",
     "TrackedFrame",
     "TrackingSettings",
+    "YuNet",
+    "create_detector",
 ]
 
 if TYPE_CHECKING:
     from mien.faces.crop import Cropper
+    from mien.faces.detectors import create_detector
     from mien.faces.mtcnn import MTCNN
     from mien.faces.recipe import CropRecipe
     from mien.faces.settings import TrackingSettings
     from mien.faces.tracker import FaceTracker
     from mien.faces.types import Detection, Detector, TrackedFace, TrackedFrame
+    from mien.faces.yunet import YuNet
 
 
 def __getattr__(name: str) -> Any:

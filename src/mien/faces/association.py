@@ -36,28 +36,33 @@ def by_person(
 
     A face may have moved by its own size plus two more per second since it was last seen, and changed its size by half
     an octave and one octave more per second; over a cut, where only a like framing speaks for the same person, by its
-    size. Right where the face is expected, within half a second of the same shot, looks need only half agree: a
-    turned head looks different.
+    size. Looks need only half agree right where a face is expected within half a second of the same shot (a turned
+    head looks different), and by seven tenths where it was lost beside another face (which still covers a part of it).
     """
     costs = np.full((len(tracks), len(faces)), IMPOSSIBLE)
     for i, track in enumerate(tracks):
         for j, (face, look) in enumerate(zip(faces, looks, strict=True)):
             alike = track.gallery.similarity(look)
             distance = _distance(track, face, moment)
-            needed = same_person / 2 if distance < 0.5 and _brief(track, moment) else same_person
-            if alike >= needed and distance <= 1:
+            if distance <= 1 and alike >= same_person * _caution(track, distance, moment):
                 costs[i, j] = 1 - alike + 0.3 * distance
     return assign(costs)
 
 
-def _brief(track: Track, moment: Moment) -> bool:
+def _caution(track: Track, distance: float, moment: Moment) -> float:
+    """Share of the usual likeness that is asked of a face for it to be a lost track's."""
     last = track.last.moment
-    return last.shot == moment.shot and moment.time - last.time <= 0.5
+    brief = last.shot == moment.shot and moment.time - last.time <= 0.5
+    if brief and distance < 0.5 and not track.displaced:
+        return 0.5
+    return 0.7 if track.rival is not None else 1.0
 
 
 def _distance(track: Track, face: Detection, moment: Moment) -> float:
     """Change of place and size since the track was last seen, as a share of what is possible (above 1: too far)."""
     last, box = track.last, track.expected(moment.time)
+    if moment.number <= last.moment.number:
+        return IMPOSSIBLE
     gap = moment.time - last.moment.time if last.moment.shot == moment.shot else 0.0
     size, new = max(box[2:] - box[:2]), max(face.box[2:] - face.box[:2])
     moved = np.linalg.norm((face.box - box).reshape(2, 2).mean(axis=0)) / max(size, new)

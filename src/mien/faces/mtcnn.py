@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from mien.faces.boxes import shifted, squared, suppress
 from mien.faces.integral import IntegralImages
 from mien.faces.networks import Cascade, OutputNet, ProposalNet, RefineNet
 from mien.faces.types import Detection, Floats, Image
+from mien.faces.warp import shrunk
 
 SMALLEST = 20  # px: the networks need a face about this high in the picture that they look at
 LOOKS = (1.0, 1.15)  # sizes at which ``refine`` looks at a box, the largest last
@@ -42,6 +42,8 @@ class MTCNN:
     Raises:
         UsageError: a setting is out of range.
     """
+
+    certainty = 0.9
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class MTCNN:
         min_face = self.min_face or max(40, max(images.shape[1:3]) // 48)
         ratio = self._reduction(images.shape[1:3], min_face)
         with torch.inference_mode(), one_thread():
-            views = IntegralImages(self._tensor(reduced(images, ratio)))
+            views = IntegralImages(self._tensor(shrunk(images, ratio)))
             picture, boxes = self._propose(views, min_face / ratio)
             picture, boxes = self._sieve(views, picture, boxes)
             picture, found = self._finish(views, picture, boxes)
@@ -102,7 +104,7 @@ class MTCNN:
         x, y = max(left, 0), max(top, 0)
         part = image[y : min(bottom, height), x : min(right, width)]
         ratio = max(1, (right - left) // (3 * OutputNet.window))
-        views = IntegralImages(self._tensor(reduced(part[None], ratio)))
+        views = IntegralImages(self._tensor(shrunk(part[None], ratio)))
         windows = views.windows(np.zeros(len(looks)), (looks - (x, y, x, y)) / ratio, OutputNet.window)
         score, offset, shares = self._run(self._nets.output, [torch.cat([windows, windows.flip(-1)])])
         offset, shares = _averaged_with_mirrored(offset, shares)
@@ -197,13 +199,6 @@ def _published() -> Cascade:
     nets = Cascade()
     nets.load_state_dict(_weights())
     return nets.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def reduced(images: NDArray[np.uint8], ratio: int) -> NDArray[np.uint8]:
-    """Pictures ``(N, H, W, 3)`` shrunk by a whole number, each pixel the mean of a block."""
-    if ratio == 1:
-        return images.copy()
-    return np.stack([np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).reduce(ratio)) for image in images])
 
 
 def _batches(views: IntegralImages, picture: Floats, boxes: Floats, side: int, size: int = 256) -> Iterator[Tensor]:

@@ -39,7 +39,8 @@ class Track:
         confirmed: whether it counts as a face.
         id: its id once a frame with it has been handed out.
         supported: number of the last frame where a full search found it.
-        rival: the track that it was last mistaken for, while it is hidden behind that one.
+        displaced: whether another face was seen to take its place.
+        rival: the track that it was lost beside or behind, while it is lost.
     """
 
     def __init__(self, moment: Moment, face: Detection, look: Vector) -> None:
@@ -49,6 +50,7 @@ class Track:
         self.confirmed = False
         self.id: int | None = None
         self.supported = moment.number
+        self.displaced = False
         self.rival: Track | None = None
         self.first = moment
         self._odds: deque[float] = deque(maxlen=EVIDENCE)

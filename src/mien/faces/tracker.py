@@ -22,7 +22,8 @@ from mien.faces.track import Moment, Track
 from mien.faces.types import Detection, Detector, Floats, Frame, Image, TrackedFrame
 
 ONE_FACE = 0.5  # boxes in one frame that share more than this are one face
-CHANGED = 0.6  # likeness of pixels from frame to frame under which another face may have taken the place (within: 0.8)
+LIKE_PIXELS, LIKE_LOOKS = 0.75, 0.72  # likeness from one frame to the next; with less of both it is another face
+ALONE = 0.05  # boxes that share more than this show a part of each other's face
 RETRY = 2  # frames between full searches for a face that was just lost
 
 
@@ -61,6 +62,7 @@ class _Run:
     def __init__(self, detector: Detector, settings: TrackingSettings) -> None:
         self._detector = detector
         self._settings = settings
+        self._certainty = detector.certainty if settings.certainty is None else settings.certainty
         self._cuts = CutDetector()
         self._held: deque[tuple[Moment, Frame]] = deque()
         self._active: list[Track] = []
@@ -86,7 +88,7 @@ class _Run:
         """Hand out the rest; a face seen throughout counts even if the recording is shorter than a track should be."""
         for track in self._active:
             whole = track.first.number == 0 and self._held and track.seen_at(self._held[-1][0].number) is not None
-            if whole and track.certainty >= self._settings.certainty:
+            if whole and track.certainty >= self._certainty:
                 track.confirmed = True
         while self._held:
             yield self._handed_out()
@@ -123,9 +125,11 @@ class _Run:
 
     def _replaced(self, track: Track, pixels: Vector, image: Image, face: Detection) -> bool:
         """Whether another face has taken the place of a track's face since the last frame."""
-        if track.template is None or float(pixels @ track.template) >= CHANGED:
+        if track.template is None or float(pixels @ track.template) >= LIKE_PIXELS:
             return False
-        return track.gallery.similarity(describe(image, face)) < self._settings.same_person
+        before = describe(self._image(track.last.moment), track.last.face)
+        track.displaced = float(describe(image, face) @ before) < LIKE_LOOKS
+        return track.displaced
 
     def _part_merged(self, moment: Moment, image: Image) -> None:
         """Where two tracks have come to see one face (one person passes another), the less likely one rests."""
@@ -172,7 +176,7 @@ class _Run:
         """End tracks that have slid off a face: several full searches missed them, and what they see is no face."""
         for track in list(self._active):
             alone = moment.number - track.supported >= 3 * self._settings.every
-            if alone and track.certainty < self._settings.certainty:
+            if alone and track.certainty < self._certainty:
                 track.take(track.supported + 1)
                 self._rest(track)
 
@@ -180,7 +184,7 @@ class _Run:
         """Add the looks of faces that stand alone to their galleries."""
         seen = [(track, face) for track in self._active if (face := track.seen_at(moment.number)) is not None]
         boxes = _boxes([face for _, face in seen])
-        alone = (overlap(boxes, boxes) > 0.05).sum(axis=1) == 1
+        alone = (overlap(boxes, boxes) > ALONE).sum(axis=1) == 1
         for (track, face), free in zip(seen, alone, strict=True):
             if free:
                 track.gallery.add(describe(image, face))
@@ -204,25 +208,35 @@ class _Run:
                 self._active.append(Track(moment, face, look))
                 self._follow_back(self._active[-1])
 
-    def _brought_back(self, track: Track, moment: Moment, image: Image, face: Detection, look: Vector) -> Track:
-        """A lost track goes on with a face; if it was hidden behind another, both say again who is who."""
-        if track in self._resting:
-            self._resting.remove(track)
-            self._active.append(track)
-        rival, track.rival = track.rival, None
-        other = rival.seen_at(moment.number) if rival in self._active else None
-        if rival is not None and other is not None:
-            its_look = describe(image, other)
-            stay = track.gallery.similarity(look) + rival.gallery.similarity(its_look)
-            swap = track.gallery.similarity(its_look) + rival.gallery.similarity(look)
-            if swap > stay + 0.1:
-                track.give(rival.take(track.last.moment.number + 1))
-                track.template = None
-                track = rival
+    def _brought_back(self, lost: Track, moment: Moment, image: Image, face: Detection, look: Vector) -> Track:
+        """The track that goes on with the face of someone who was lost."""
+        track = self._awake(lost, look, moment)
         track.template = template(image, face)
         track.supported = moment.number
         track.see(moment, face)
         return track
+
+    def _awake(self, lost: Track, look: Vector, moment: Moment) -> Track:
+        """Make a lost track active again, for a face of a certain look in the frame of ``moment``.
+
+        If it was hidden behind another, it is settled once more who is who: where the looks fit better the other way
+        round, the lost one gets what the other has seen since, and the other, which is returned, gets the new face.
+        """
+        if lost in self._resting:
+            self._resting.remove(lost)
+            self._active.append(lost)
+        rival, lost.rival, lost.displaced = lost.rival, None, False
+        other = rival.seen_at(moment.number) if rival in self._active else None
+        if rival is None or other is None:
+            return lost
+        its_look = describe(self._image(moment), other)
+        stay = lost.gallery.similarity(look) + rival.gallery.similarity(its_look)
+        swap = lost.gallery.similarity(its_look) + rival.gallery.similarity(look)
+        if swap <= stay + 0.1:
+            return lost
+        lost.give(rival.take(lost.last.moment.number + 1))
+        lost.template = rival.template = None
+        return rival
 
     def _follow_back(self, track: Track) -> None:
         """Follow a new or regained face back through the held frames to where it first shows."""
@@ -239,7 +253,7 @@ class _Run:
             if face is None or any(_same_place(face, other.seen_at(moment.number)) for other in earlier):
                 return
             before = template(frame.image, face)
-            if pixels is not None and float(before @ pixels) < CHANGED:
+            if pixels is not None and float(before @ pixels) < LIKE_PIXELS:
                 return
             box, pixels = face.box, before
             track.see(moment, face)
@@ -249,16 +263,42 @@ class _Run:
         step = moment.time - self._held[-2][0].time if len(self._held) > 1 else 0.0
         for track in list(self._active):
             last = track.last.moment
-            if not track.confirmed and track.certainty >= self._settings.certainty:
-                track.confirmed = last.time - track.first.time + step >= self._settings.min_length
+            long = last.time - track.first.time + step >= self._settings.min_length
+            if not track.confirmed and long and track.certainty >= self._certainty:
+                track = self._recognised(track)
+                track.confirmed = True
             if moment.time - last.time > max(self._settings.bridge, 2.5 * step):
                 self._rest(track)
         oldest = self._held[0][0].time
         self._resting = [track for track in self._resting if oldest - track.last.moment.time <= self._settings.remember]
 
+    def _recognised(self, track: Track) -> Track:
+        """The lost track that a new one turns out to go on with, now that its face has come into view; else itself."""
+        now = track.last
+        begun, face = track.first, track.seen_at(track.first.number)
+        if face is None:
+            begun, face = now.moment, now.face
+        look = describe(self._image(now.moment), now.face)
+        lost = [other for other in self._resting + self._active if other is not track and other.confirmed]
+        pairs = by_person(lost, [face], [look], begun, self._settings.same_person)
+        if not pairs:
+            return track
+        old = self._awake(lost[pairs[0][0]], look, now.moment)
+        self._active.remove(track)
+        old.give(track.take(0))
+        old.template, old.supported = track.template, track.supported
+        return old
+
+    def _image(self, moment: Moment) -> Image:
+        """The held picture of a moment."""
+        return self._held[moment.number - self._held[0][0].number][1].image
+
     def _rest(self, track: Track) -> None:
         """Stop following a track; one that was never confirmed is dropped."""
         self._active.remove(track)
+        if track.rival is None and not track.empty():
+            near = [other for other in self._active if other.confirmed and _beside(track.last.face, other.last.face)]
+            track.rival = near[0] if near else None
         if track.confirmed and not track.empty():
             self._resting.append(track)
 
@@ -292,3 +332,9 @@ def _shared(one: Detection, other: Detection) -> float:
 
 def _same_place(face: Detection, other: Detection | None) -> bool:
     return other is not None and _shared(face, other) > ONE_FACE
+
+
+def _beside(one: Detection, other: Detection) -> bool:
+    """Whether one face, with its hair and shoulders, may hide the other."""
+    apart = np.linalg.norm((one.box - other.box).reshape(2, 2).mean(axis=0))
+    return bool(apart < 1.5 * (other.box[2:] - other.box[:2]).max())

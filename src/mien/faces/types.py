@@ -49,7 +49,12 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Finds faces in pictures, and looks again at places where a face is expected."""
+    """Finds faces in pictures, and looks again at places where a face is expected.
+
+    ``certainty`` is the mean score (over log-odds) of ``refine`` that faces reach and what is taken for one does not.
+    """
+
+    certainty: float
 
     def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
         """All faces of uint8 ``(N, H, W, 3)`` RGB pictures, best first, one list per picture."""

@@ -7,6 +7,7 @@ from math import ceil, cos, floor, sin
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from mien.faces.types import Floats, Image
@@ -55,6 +56,13 @@ def cut(image: Image, square: Square, size: int, fill: Fill = "edge") -> Image:
         corners = corners * (smaller[0] / part.width, smaller[1] / part.height)
         part = part.resize(smaller, _BILINEAR)
     return _sampled(np.asarray(part), corners, size)
+
+
+def shrunk(images: NDArray[np.uint8], ratio: int) -> NDArray[np.uint8]:
+    """Copy of pictures ``(N, H, W, 3)`` shrunk by a whole number, each pixel the mean of a block."""
+    if ratio == 1:
+        return images.copy()
+    return np.stack([np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).reduce(ratio)) for image in images])
 
 
 def _sampled(pixels: Image, corners: Floats, size: int) -> Image:

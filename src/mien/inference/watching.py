@@ -22,6 +22,7 @@ class TimedDetector:
 
     def __init__(self, detector: Detector, clock: Stopwatch) -> None:
         self._detector = detector
+        self.certainty = detector.certainty
         self._clock = clock
 
     def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
