@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -186,9 +187,9 @@ def test_senseless_requests_are_refused(recorder: Any, rate: int, seconds: float
 
 
 def test_mono_of_packed_and_planar_frames() -> None:
-    import av
-
     values = np.array([[0.5, -0.25, 0.0], [0.0, 0.25, 1.0]], np.float32)
+    broken = av.AudioFrame.from_ndarray(np.array([[np.nan, np.inf, 1.0]], np.float32), format="fltp", layout="mono")
+    np.testing.assert_array_equal(mono(broken), [0, 0, 1])
     planar = av.AudioFrame.from_ndarray(values, format="fltp", layout="stereo")
     packed = av.AudioFrame.from_ndarray(values.T.reshape(1, -1).copy(), format="flt", layout="stereo")
     np.testing.assert_allclose(mono(planar), [0.25, 0.0, 0.5])

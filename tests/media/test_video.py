@@ -210,3 +210,14 @@ def test_streaming_holds_one_picture(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert count == 300
     assert peak < 10 * 320 * 240 * 3
+
+
+@pytest.mark.parametrize("name", ["live.webm", "a.ts", "a.mpg", "raw.h264"])
+def test_duration_where_the_file_declares_none_or_a_wrong_one(recorder: Any, name: str) -> None:
+    codec = {"live.webm": "libvpx", "a.mpg": "mpeg1video"}.get(name, "libx264")
+    container = {"a.mpg": "mpeg", "raw.h264": "h264"}.get(name)
+    info = probe(recorder.video(name, codec=codec, container=container, muxing={"live": "1"} if "live" in name else {}))
+    assert info.duration == pytest.approx(2.4, abs=0.002)
+    assert info.picture is not None
+    assert info.picture.frames == 60
+    assert info.picture.fps == pytest.approx(25, abs=0.02)

@@ -137,7 +137,7 @@ def resample(blocks: Iterator[Samples], rate: int, wanted: int) -> Iterator[Samp
 
 
 def mono(frame: Any) -> Samples:
-    """Mean of a decoded frame's channels, float32 ``(S,)``; integers are scaled to -1..1."""
+    """Mean of a decoded frame's channels, float32 ``(S,)``; integers are scaled to -1..1, what is no number is 0."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
@@ -145,6 +145,8 @@ def mono(frame: Any) -> Samples:
         values = (values.astype(np.float32) - 128) / 128
     elif np.issubdtype(values.dtype, np.integer):
         values = values.astype(np.float64) / -float(np.iinfo(values.dtype).min)
+    else:
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     return values.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
