@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from mien import media
 from mien.data.inputs import sound_span, square, to_tensors
 from mien.errors import MienError
 from mien.media.clip import Clip
@@ -124,10 +123,6 @@ def test_sound_at_another_rate_is_refused() -> None:
         to_tensors(clip, Inputs(sound=SoundInput(rate=8000, features="waveform")))
 
 
-needs_features = pytest.mark.skipif(not hasattr(media, "mfcc"), reason="no sound features")
-
-
-@needs_features
 @pytest.mark.parametrize("features", ["log_mel", "mfcc"])
 def test_sound_features_keep_their_mask(features: str) -> None:
     samples = RNG.standard_normal(8000).astype(np.float32)
@@ -140,7 +135,6 @@ def test_sound_features_keep_their_mask(features: str) -> None:
     assert present[: len(present) // 2 - 1].all()
 
 
-@needs_features
 def test_options_that_do_not_exist_are_refused() -> None:
     clip = Clip(pictures().frames, np.arange(4) / 25, np.ones(4000, np.float32), 8000)
     with pytest.raises(MienError, match="do not fit log_mel"):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mien.data.tables import read_table
+from mien.data.tables import read_table, write_table
 from mien.data.targets import TargetSpec, class_indices
 from mien.errors import MienError, UsageError
 
@@ -78,6 +78,20 @@ def frame_targets(path: Path, spec: TargetSpec, times: NDArray[np.float64]) -> N
     if np.isnan(result).all():
         raise MienError(f"{path}: nothing is annotated between {times.min():.2f} and {times.max():.2f} s of the clip")
     return result.astype(np.float32)
+
+
+def write_shifted(path: Path, start: float, end: float, target: Path) -> None:
+    """Write the annotation of a stretch with its times counted from ``start``: the label file of a cut-out clip.
+
+    One annotation beyond each end is kept, so that the first and last frames have neighbours to interpolate between.
+    """
+    table = read_table(path, wanted="time")
+    table = read_annotation(path, [str(column) for column in table.columns if column != "time"])
+    times = table["time"].to_numpy()
+    first = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
+    last = min(int(np.searchsorted(times, end, side="left")), len(times) - 1)
+    cut = table.iloc[first : last + 1]
+    write_table(cut.assign(time=(cut["time"] - start).round(6)), target)
 
 
 def _classes_at(

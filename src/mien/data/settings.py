@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mien.faces.recipe import CropRecipe
+from mien.faces.settings import TrackingSettings
+
 Probability = Field(default=0.0, ge=0.0, le=1.0)
 Strength = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -47,6 +50,33 @@ class ProtocolSettings(BaseModel):
         if self.validation_fold is not None and (self.by != "fold" or str(self.validation_fold) == str(self.fold)):
             raise ValueError(f"validation_fold={self.validation_fold!r} must be another fold, with by='fold'")
         return self
+
+
+class PrepareSettings(BaseModel):
+    """How raw recordings become face clips.
+
+    Attributes:
+        crop: how a face is cut out; models are told, so that prediction cuts alike.
+        faces: ``main`` keeps the face that is seen longest and largest, one clip per input; ``all`` keeps every face;
+            ``auto`` is ``main`` for rows of a manifest with subjects or targets, else ``all``.
+        min_seconds: faces that stay for less are passed over (not for ``main``).
+        max_gap: seconds that a face may be lost before a new clip begins (not for ``main``).
+        min_face: height in pixels of the smallest face to look for; None: as the detector finds fit.
+        tracking: how faces are followed.
+        gop: frames from one picture that decodes alone to the next; short ones make random access quick.
+        quality: constant rate factor of H.264, 0 (lossless) to 51.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crop: CropRecipe = CropRecipe()
+    faces: Literal["auto", "main", "all"] = "auto"
+    min_seconds: float = Field(default=0.5, ge=0.0)
+    max_gap: float = Field(default=1.0, gt=0.0)
+    min_face: int | None = Field(default=None, ge=20)
+    tracking: TrackingSettings = TrackingSettings()
+    gop: int = Field(default=8, ge=1)
+    quality: int = Field(default=18, ge=0, le=51)
 
 
 class AugmentationSettings(BaseModel):

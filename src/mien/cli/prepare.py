@@ -1,0 +1,84 @@
+"""``mien prepare``: raw videos → face clips and a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def prepare(
+    inputs: Annotated[list[str], typer.Argument(help="Videos, folders of videos, or manifests (CSV or Parquet).")],
+    out: Annotated[Path, typer.Option(help="Folder for clips, manifest and report.")],
+    faces: Annotated[
+        str, typer.Option(help="main: one clip per input; all: every face; auto: main for labelled manifests.")
+    ] = "auto",
+    size: Annotated[int, typer.Option(help="Side of the clips in pixels.")] = 160,
+    margin: Annotated[float, typer.Option(help="Border around the face as a share of its longer side.")] = 0.25,
+    align: Annotated[str, typer.Option(help="none: upright pictures; eyes: turn the eyes level.")] = "none",
+    smoothing: Annotated[float, typer.Option(help="Smoothing of the crop's path in seconds.")] = 0.2,
+    min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
+    min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress bar.")] = False,
+) -> None:
+    """Cut faces out of raw videos: small MP4 clips with sound, and a manifest to train on.
+
+    Started again with the same folder it goes on where it was stopped. Inputs that cannot be read are listed in
+    report.csv with the reason.
+
+    Example: mien prepare recordings/ --out data/faces
+    """
+    from mien.data.prepare import prepare as prepare_clips
+    from mien.data.settings import PrepareSettings
+    from mien.errors import UsageError
+
+    choices = {
+        "crop": {"size": size, "margin": margin, "align": align, "smoothing": smoothing},
+        "faces": faces,
+        "min_seconds": min_seconds,
+        "min_face": min_face,
+    }
+    try:
+        settings = PrepareSettings.model_validate(choices)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = str(problem["loc"][-1]).replace("_", "-")
+        raise UsageError(f"--{option} {problem['input']}: {problem['msg'].lower()}") from None
+    with _bar(hidden=as_json) as progress:
+        report = prepare_clips(inputs, out, settings, jobs or os.cpu_count() or 1, progress)
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
+        return
+    typer.echo(f"{report.clips} clip(s) of {len(report.records)} input(s): {report.manifest}")
+    for status, text in (("no face", "show no face"), ("failed", "could not be read")):
+        if found := report.with_status(status):
+            typer.echo(f"{len(found)} {text}, for example {found[0].reason or found[0].source}: {out / 'report.csv'}")
+
+
+@contextmanager
+def _bar(hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, as a function of (finished, total)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=hidden) as progress:
+        task = progress.add_task("preparing", total=None)
+        yield lambda finished, total: progress.update(task, completed=finished, total=total)

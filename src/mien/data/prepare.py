@@ -1,0 +1,196 @@
+"""Raw recordings → face clips and a manifest: over processes, resumable at any point, the same result every time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from mien.data.cutting import Follow, cut_faces
+from mien.data.files import complete
+from mien.data.gather import Source, gather
+from mien.data.journal import Journal, Record
+from mien.data.manifest import Manifest
+from mien.data.pool import map_processes
+from mien.data.settings import PrepareSettings
+from mien.data.tables import write_table
+from mien.errors import MienError, UsageError
+from mien.faces import Detector, FaceTracker
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What came of a preparation.
+
+    Attributes:
+        out: folder with ``manifest.csv``, ``report.json``, ``report.csv`` and ``clips/``.
+        records: one for each source, in the order of the inputs.
+    """
+
+    out: Path
+    records: tuple[Record, ...]
+
+    @property
+    def manifest(self) -> Path:
+        return self.out / "manifest.csv"
+
+    @property
+    def clips(self) -> int:
+        return sum(len(record.clips) for record in self.records)
+
+    def with_status(self, status: str) -> list[Record]:
+        """Records that are ``ok``, ``no face`` or ``failed``."""
+        return [record for record in self.records if record.status == status]
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and each source without clips with the reason."""
+        return {
+            "sources": len(self.records),
+            "clips": self.clips,
+            **{name.replace(" ", "_"): len(self.with_status(name)) for name in ("ok", "no face", "failed")},
+            "without_clips": [
+                {"source": record.source, "status": record.status, "reason": record.reason}
+                for record in self.records
+                if not record.clips
+            ],
+        }
+
+
+def prepare(
+    inputs: Sequence[Path | str],
+    out: Path | str,
+    settings: PrepareSettings | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> PrepareReport:
+    """Cut the faces of raw recordings into clips.
+
+    Clips, manifest and report depend on inputs and settings alone: not on ``jobs``, the order in which work was done,
+    or interruptions. Called again with the same folder it goes on where it was stopped, and does only what is new.
+    What cannot be read is listed in the report with the reason.
+
+    Args:
+        inputs: recordings, folders of them, or manifests. Targets, subjects, splits and label files are carried over.
+        out: folder for the results; made where it is missing.
+        settings: how faces are cut.
+        jobs: processes; see ``mien.data.pool.map_processes`` on scripts.
+        progress: called with (sources finished, sources in all).
+
+    Raises:
+        UsageError: an input does not exist, or ``out`` is in use by another preparation.
+        MienError: ``out`` cannot be written, or no clip came of any input.
+    """
+    settings = settings or PrepareSettings()
+    out = Path(out).absolute()
+    sources = gather(inputs, out.resolve())
+    journal = Journal(out, settings)
+    with _alone(out):
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        records = {source.id: record for source in sources if (record := journal.done(source)) is not None}
+        todo = [source for source in sources if source.id not in records]
+        tell = progress or (lambda finished, total: None)
+        tell(len(records), len(sources))
+        work = partial(_work, out=out, settings=settings)
+        for source, record in map_processes(work, todo, jobs, _crashed):
+            records[source.id] = journal.write(source, record)
+            tell(len(records), len(sources))
+        shutil.rmtree(out / ".work", ignore_errors=True)
+        report = PrepareReport(out, tuple(records[source.id] for source in sources))
+        _write_results(report, sources, settings)
+    if not report.clips:
+        first = report.records[0]
+        raise MienError(
+            f"no face clip came of {len(sources)} input(s); the first, {first.source}: {first.reason or first.status} "
+            f"(all in {out / 'report.csv'})"
+        )
+    return report
+
+
+def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
+    """Cut one source, in whatever process this is."""
+    follow = _follower(settings)
+    try:
+        clips = cut_faces(source, out, settings, follow)
+    except MienError as error:
+        return _failed(source, str(error))
+    except Exception as error:  # one odd file must not end the work on a million others; it is reported, not hidden
+        return _failed(source, f"internal error, please report it ({type(error).__name__}: {error})")
+    return Record(id=source.id, source=source.name, status="ok" if clips else "no face", clips=tuple(clips))
+
+
+def _failed(source: Source, reason: str) -> Record:
+    return Record(id=source.id, source=source.name, status="failed", reason=" ".join(reason.split()))
+
+
+def _crashed(source: Source) -> Record:
+    return _failed(source, f"{source.row.path}: the process that read it died twice (damaged file, or out of memory)")
+
+
+def _follower(settings: PrepareSettings) -> Follow:
+    """A fresh tracker; the detector's networks are loaded once in a process."""
+    return FaceTracker(_detector(settings.min_face), settings.tracking).follow
+
+
+@cache
+def _detector(min_face: int | None) -> Detector:
+    from mien.faces import MTCNN  # torch: only processes that look for faces need it
+
+    return MTCNN(min_face=min_face)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the output folder for this process, where the system can lock files."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / ".lock").open("w") as lock:
+            _lock(lock, out)
+            yield
+    except OSError as error:
+        raise MienError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _lock(file: IO[str], out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{out}: another preparation is at work in this folder; wait, or choose another") from None
+
+
+def _write_results(report: PrepareReport, sources: Sequence[Source], settings: PrepareSettings) -> None:
+    rows = [
+        {**_leading(clip, source), **{name: clip[name] for name in _QUALITY}}
+        for source, record in zip(sources, report.records, strict=True)
+        for clip in record.clips
+    ]
+    if rows:
+        Manifest(pd.DataFrame(rows), report.out).write(report.manifest)
+    else:
+        report.manifest.unlink(missing_ok=True)
+    table = [(record.source, record.status, len(record.clips), record.reason) for record in report.records]
+    write_table(pd.DataFrame(table, columns=["source", "status", "clips", "reason"]), report.out / "report.csv")
+    with complete(report.out / "report.json") as part:
+        content = {**report.summary(), "settings": settings.model_dump(mode="json")}
+        part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+_QUALITY = ("source", "source_start", "source_end", "track", "frames", "face_share", "face_size", "face_score")
+
+
+def _leading(clip: dict[str, Any], source: Source) -> dict[str, Any]:
+    """What training needs of a clip; clips of one recording stay in one group unless the input says otherwise."""
+    labels = {"labels": clip["labels"]} if "labels" in clip else {}
+    return {"id": clip["id"], "path": clip["path"], "group": source.name, **labels, **source.values}

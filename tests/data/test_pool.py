@@ -1,0 +1,79 @@
+"""Work over processes: all results, crashes isolated, nothing left running when the parent is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mien.data.pool import map_processes
+from mien.errors import UsageError
+
+CRASH = "__import__('os')._exit(7)"
+
+
+def test_one_process_works_in_this_one() -> None:
+    assert list(map_processes(eval, ["1 + 1", "__import__('os').getpid()"], 1, str)) == [
+        ("1 + 1", 2),
+        ("__import__('os').getpid()", os.getpid()),
+    ]
+    with pytest.raises(UsageError):
+        list(map_processes(eval, ["1"], 0, str))
+
+
+def test_every_task_comes_out_once_and_crashes_are_isolated() -> None:
+    tasks = [f"{number} * 10" for number in range(9)]
+    tasks[4] = CRASH
+    results = dict(map_processes(eval, tasks, 2, lambda task: "crashed"))
+    assert len(results) == 9
+    assert results.pop(CRASH) == "crashed"
+    assert sorted(results.values()) == [0, 10, 20, 30, 50, 60, 70, 80]
+
+
+def test_errors_of_the_work_come_out_and_end_it() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(map_processes(eval, ["1 / 0", "2"], 2, str))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mien.data.pool import map_processes\n"
+        "if __name__ == '__main__':\n"
+        f"    note = \"open({str(note)!r}, 'w').write(str(__import__('os').getpid()))\"\n"
+        "    task = note + \" and __import__('time').sleep(60)\"\n"
+        "    list(map_processes(eval, [task, '1'], 2, str))\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)])
+    try:
+        assert _soon(lambda: note.exists() and note.read_text() != "", 60)
+        child = int(note.read_text())
+        assert _runs(child)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert _soon(lambda: not _runs(child), 20)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _soon(true: object, seconds: float) -> bool:
+    assert callable(true)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
