@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -119,6 +120,23 @@ def test_mistakes_are_one_line(
     assert len(lines) == 1, err
     assert lines[0].startswith("mien: ")
     assert message in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_to_the_loaders_too_ends_as_clearly(
+    recipe_file: RecipeFile, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """A terminal's ctrl-C and a cluster's SIGTERM reach every process of the group."""
+    recipe = recipe_file(data={"workers": 2}, schedule={"epochs": 100}, intervals={"log_steps": 1})
+    command = [MIEN, "train", recipe, "--run", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True)
+    wait_for(process, tmp_path / "run", 5)
+    os.killpg(process.pid, number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr
+    assert stderr.strip().splitlines()[-1].startswith(f"mien: stopped by {number.name} after step ")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -9,9 +9,10 @@ from lightning.fabric import Fabric
 
 from mien.checkpoints.bundle import save
 from mien.checkpoints.card import Figure, ModelCard
+from mien.errors import UsageError
 from mien.models.contract import Recogniser
 from mien.training.experiment import Experiment, build
-from mien.training.hardware import choose_accelerator, choose_precision, make_fabric, on_every_process
+from mien.training.hardware import choose_accelerator, choose_precision, gather, make_fabric, on_every_process
 from mien.training.loop import Loop
 from mien.training.run import Run, RunResult
 from mien.training.schema import Recipe
@@ -44,6 +45,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
     fabric = make_fabric(recipe.hardware, precision)
     fabric.launch()
     with StopSignals() as signals:
+        on_every_process(fabric, lambda: _same_everywhere(fabric, place, known))
         on_every_process(fabric, lambda: place.check(recipe, resume))
         finished = place.result() if resume else None
         fabric.barrier()
@@ -53,11 +55,21 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
         task, judged = experiment.task, experiment.protocol.validation
         validate = on_every_process(fabric, lambda: Validation(experiment, task, fabric) if task and judged else None)
-        loop = Loop(experiment, fabric, place, State(precision=precision), known is not None, validate, signals)
+        state = State(precision=precision)
+        loop = on_every_process(
+            fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
+        )
         loop.train(progress)
         result = _finish(experiment, fabric, place, loop)
         fabric.barrier()
     return result
+
+
+def _same_everywhere(fabric: Fabric, place: Run, known: State | None) -> None:
+    if len(set(gather(fabric, known.step if known else None))) > 1:
+        raise UsageError(
+            f"{place.folder} is not the same folder for all processes; put it on a disk that all nodes share"
+        )
 
 
 def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> RunResult:

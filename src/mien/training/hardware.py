@@ -67,11 +67,14 @@ def on_every_process(fabric: Fabric, work: Callable[[], T]) -> T:
         problem = error
     first = next((one for one in gather(fabric, problem) if one is not None), None)
     if first is not None:
-        if fabric.is_global_zero:
-            raise first
-        # said by the first process; an exit code other than 0 would make Lightning kill that one
-        raise SystemExit(0)
+        raise said_once(fabric, first)
     return value  # type: ignore[return-value]
+
+
+def said_once(fabric: Fabric, error: MienError) -> BaseException:
+    """What to raise for an error that all processes have: the first one says it, the others end without a word."""
+    # with another exit code than 0 Lightning would kill the first process before it has spoken
+    return error if fabric.is_global_zero else SystemExit(0)
 
 
 def gather(fabric: Fabric, value: T) -> list[T]:

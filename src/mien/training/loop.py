@@ -16,9 +16,9 @@ from torch import nn
 from mien.errors import MienError
 from mien.training.batches import Batches, Step
 from mien.training.experiment import Experiment
-from mien.training.hardware import gather, total
+from mien.training.hardware import gather, said_once, total
 from mien.training.logs import Log
-from mien.training.progress import Meter, Progress
+from mien.training.progress import Meter, Progress, describe
 from mien.training.run import Run
 from mien.training.schedules import learning_rates
 from mien.training.signals import Stopped, StopSignals
@@ -53,11 +53,11 @@ class Loop:
     ) -> None:
         recipe = experiment.recipe
         self.recipe, self.fabric, self.run, self.signals = recipe, fabric, run, signals
-        self.stepper = Stepper(experiment, fabric)
-        self.state = self.stepper.read(run.last) if resume else state
         pinned = fabric.device.type == "cuda"
         self.batches = Batches(recipe, experiment.train, fabric.global_rank, fabric.world_size, pinned)
         self.rates = learning_rates(recipe, self.batches.steps_per_epoch)
+        self.stepper = Stepper(experiment, fabric)
+        self.state = self.stepper.read(run.last) if resume else state
         self._allowed = recipe.data.max_unreadable * len(experiment.train.ids)
         self._validate = validate
         self._log: Log | None = None
@@ -81,7 +81,8 @@ class Loop:
         try:
             self._train()
         except RuntimeError as error:
-            # a signal to the whole process group ends the loader's workers too, which torch reports at any moment
+            # a signal to the whole process group ends the loader's workers too, which torch reports at any moment:
+            # where that is in the middle of a step, the run goes on from the checkpoint before
             if not self.signals.received:
                 raise
             raise self._stopped(self.signals.received) from error
@@ -96,7 +97,7 @@ class Loop:
             self.stepper.write(self.run.last, self.state)
 
     def _train(self) -> None:
-        state, meter, saved = self.state, Meter(), time.monotonic()
+        state, meter, epoch, saved = self.state, Meter(), Meter(), time.monotonic()
         begun = time.perf_counter() - state.seconds
         steps = self.batches.starting_at(state.step)
         self._validate_if_due()
@@ -107,13 +108,16 @@ class Loop:
             state.step += 1
             state.clips += outcome.clips
             state.seconds = time.perf_counter() - begun
-            meter.add(outcome.loss, outcome.clips, data.waited, outcome.extra)
+            for sums in (meter, epoch):
+                sums.add(outcome.loss, outcome.clips, data.waited, outcome.extra)
             if self._progress:
                 self._progress.step()
             if self._every(self.recipe.intervals.log_steps):
                 self._report(meter.read(), rate, outcome.norm)
                 meter = Meter()
-            self._validate_if_due()
+            if self._every(self.batches.steps_per_epoch):
+                self._end_epoch(epoch.read())
+                epoch = Meter()
             if self._checkpoint_due(saved):
                 self.save()
                 saved = time.monotonic()
@@ -121,7 +125,12 @@ class Loop:
 
     def _next(self, steps: Iterator[Step]) -> tuple[Step, float]:
         """What this process reads for the next step, and how many clips all of them read."""
-        data = next(steps)
+        try:
+            data = next(steps)
+        except RuntimeError:
+            if self.signals.received:
+                self.save()
+            raise
         own = sum(len(part) for part in data.parts)
         clips, failures, asked = total(self.fabric, [own, len(data.failures), self.signals.received])
         if asked:
@@ -131,12 +140,12 @@ class Loop:
             self._count_unreadable(data)
         return data, clips
 
-    def _stopped(self, number: int) -> Stopped:
-        return Stopped(
+    def _stopped(self, number: int) -> BaseException:
+        line = (
             f"stopped by {signal.Signals(number).name} after step {self.state.step} of {self.steps}; "
-            f"go on with the same command and --run {self.run.folder} --resume",
-            number,
+            f"go on with the same command and --run {self.run.folder} --resume"
         )
+        return said_once(self.fabric, Stopped(line, number))
 
     def _every(self, steps: int | None) -> bool:
         return steps is not None and (self.state.step % steps == 0 or self.state.step == self.steps)
@@ -151,26 +160,36 @@ class Loop:
         if self._progress:
             self._progress.show(values)
         if self._log:
-            epoch = self.state.step / self.batches.steps_per_epoch
-            self._log.write("train", self.state.step, {"epoch": epoch, **values, "lr": rate, "gradient_norm": norm})
+            self._log.write(
+                "train", self.state.step, {"epoch": self._epoch, **values, "lr": rate, "gradient_norm": norm}
+            )
 
-    def _validate_if_due(self) -> None:
+    def _end_epoch(self, values: dict[str, float]) -> None:
+        line = f"epoch {self._epoch:g} of {self.steps / self.batches.steps_per_epoch:g}: {describe(values)}"
+        judged = self._validate_if_due()
+        self._say(", ".join([line, *(f"{name} {value:.4g}" for name, value in judged.items())]))
+
+    @property
+    def _epoch(self) -> float:
+        """Epochs done."""
+        return self.state.step / self.batches.steps_per_epoch
+
+    def _validate_if_due(self) -> dict[str, float]:
         """Judge the weights at the end of an epoch and keep them where they are the best so far."""
         state, every = self.state, self.recipe.intervals.validate_epochs * self.batches.steps_per_epoch
         if self._validate is None or not state.step or state.validated == state.step or not self._every(every):
-            return
+            return {}
         values = self._validate(self.stepper.weights())
         state.validated, state.values = state.step, values
-        epoch = state.step / self.batches.steps_per_epoch
-        self._say(f"epoch {epoch:g}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
         if self._log:
-            self._log.write("validation", state.step, {"epoch": epoch, **values})
+            self._log.write("validation", state.step, {"epoch": self._epoch, **values})
         first = next(iter(values))
         best = state.best["values"][first] if state.best else math.nan
         if math.isnan(best) or values[first] > best:
             state.best = {"step": state.step, "values": values}
             if self.fabric.is_global_zero:
                 write_tensors(self.run.best, self.stepper.weights().state_dict(), {"step": str(state.step)})
+        return values
 
     def _count_unreadable(self, data: Step) -> None:
         known = self.state.unreadable
@@ -180,10 +199,11 @@ class Loop:
                     known[failure.id] = failure.reason
                     self._say(f"left out: {failure.reason}")
         if len(known) > self._allowed:
-            raise MienError(
+            error = MienError(
                 f"{len(known)} clips could not be read, more than the share data.max_unreadable="
                 f"{self.recipe.data.max_unreadable:g} allows; the first: {next(iter(known.values()))}"
             )
+            raise said_once(self.fabric, error)
 
     def _say(self, line: str) -> None:
         if self._progress and self.fabric.is_global_zero:

@@ -19,11 +19,14 @@ class Objective(nn.Module):
 
     Attributes:
         trained: the module whose parameters are optimised.
-        encoder: what is handed over.
     """
 
-    trained: nn.Module
-    encoder: Encoder
+    trained: Recogniser | Pretext
+
+    @property
+    def encoder(self) -> Encoder:
+        """What is handed over."""
+        return self.trained.encoder
 
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
         """Mean loss of a batch on the device, and further detached scalars worth logging."""
@@ -36,10 +39,11 @@ class Objective(nn.Module):
 class TaskObjective(Objective):
     """A recogniser under the loss of its task. The loss is computed in float32 whatever the precision of the model."""
 
+    trained: Recogniser
+
     def __init__(self, model: Recogniser, task: Task) -> None:
         super().__init__()
         self.trained = model
-        self.encoder = model.encoder
         self._task = task
 
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
@@ -56,7 +60,6 @@ class PretextObjective(Objective):
     def __init__(self, pretext: Pretext) -> None:
         super().__init__()
         self.trained = pretext
-        self.encoder = pretext.encoder
 
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
         return self.trained.loss(batch)

@@ -42,9 +42,10 @@ class Meter:
 
 
 class Progress:
-    """A progress bar on a terminal, silence elsewhere and where ``shown`` is False."""
+    """A progress bar on a terminal and lines about epochs; lines alone elsewhere; nothing where ``shown`` is False."""
 
     def __init__(self, total: int, done: int, title: str, shown: bool) -> None:
+        self._shown = shown
         hidden = not shown or not sys.stderr.isatty()
         self._bar: Any = tqdm(total=total, initial=done, desc=title, unit="step", disable=hidden, dynamic_ncols=True)
 
@@ -52,13 +53,18 @@ class Progress:
         self._bar.update(1)
 
     def show(self, values: dict[str, float]) -> None:
-        self._bar.set_postfix_str(
-            f"loss {values['loss']:.4f}, {values['clips_per_second']:.1f} clips/s, data wait {values['waiting']:.0%}"
-        )
+        """Means and rates of ``Meter.read`` beside the bar."""
+        self._bar.set_postfix_str(describe(values))
 
     def say(self, line: str) -> None:
-        """A line above the bar; without a bar, a line."""
-        self._bar.write(line, file=sys.stderr)
+        """A line above the bar, where there is one."""
+        if self._shown:
+            self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
         self._bar.close()
+
+
+def describe(values: dict[str, float]) -> str:
+    """Means and rates of ``Meter.read`` in words."""
+    return f"loss {values['loss']:.4f}, {values['clips_per_second']:.1f} clips/s, data wait {values['waiting']:.0%}"

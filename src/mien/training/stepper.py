@@ -16,7 +16,7 @@ from mien.data.seeding import generator
 from mien.errors import MienError
 from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
-from mien.training.hardware import gather, total
+from mien.training.hardware import gather, said_once, total
 from mien.training.mixing import mix
 from mien.training.objective import Objective
 from mien.training.optim import parameter_groups
@@ -91,11 +91,11 @@ class Stepper:
         names = sorted(sums)
         means = {name: value / clips for name, value in zip(names, self._total(sums, names), strict=True)}
         if not math.isfinite(means["loss"]):
-            raise self._not_finite("loss", means["loss"], data, number)
+            raise said_once(self.fabric, self._not_finite("loss", means["loss"], data, number))
         limit = self.recipe.optimiser.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.trained.parameters(), limit))
         if not math.isfinite(norm):
-            raise self._not_finite("gradient", norm, data, number)
+            raise said_once(self.fabric, self._not_finite("gradient", norm, data, number))
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.objective.after_step(number + 1, steps)
