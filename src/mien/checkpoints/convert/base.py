@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal
 
@@ -79,6 +80,19 @@ class Converter(ABC):
     def to_published(self, state: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
         """Our weights under published names."""
         return self.renaming(plan).state_to_published(state, self.system)
+
+
+def telling(arguments: Mapping[str, Any], builder: Callable[..., Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments worth writing down: those that differ from the defaults, and always the length and size of clips.
+
+    Args:
+        arguments: of a registered function.
+        builder: the class behind it, whose signature holds the defaults.
+        fixed: defaults that the registered function changes.
+    """
+    defaults = {name: parameter.default for name, parameter in signature(builder).parameters.items()} | dict(fixed)
+    kept = {"frames", "size"}
+    return {name: value for name, value in arguments.items() if name in kept or value != defaults[name]}
 
 
 def systems() -> list[str]:

@@ -7,13 +7,17 @@ from typing import Any
 
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Converter, Plan
+from mien.checkpoints.convert.base import Converter, Plan, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.checkpoints.convert.videomae import block_rules, decoder_rules
 from mien.errors import MienError, UsageError
+from mien.models.svfap import SVFAP
 
-# width, stage depths → registered size
-SIZES = {(384, (8, 4, 2)): "svfap_small", (512, (12, 6, 3)): "svfap_base"}
+# registered size → what it fixes
+SIZES: dict[str, dict[str, Any]] = {
+    "svfap_small": {"dim": 384, "depths": (8, 4, 2), "heads": 6},
+    "svfap_base": {"dim": 512, "depths": (12, 6, 3), "heads": 8},
+}
 # what the registered names fix
 NAMED: dict[str, dict[str, Any]] = {
     "svfap_base_patch16_160": {"embed_dim": 512, "num_heads": 8},
@@ -89,9 +93,12 @@ class SVFAPConverter(Converter):
         heads = int(options.get("num_heads") or dim // 64)
         if not pretraining:
             outputs = int(state["head.weight"].shape[0]) if "head.weight" in state else 0
-            pooled = "fc_norm.weight" in state
+            told = {name: options[name] for name in ("keep_temporal_dim", "head_activation_func") if name in options}
             return _finetuned(
-                given | {"embed_dim": dim, "num_heads": heads, "num_classes": outputs, "use_mean_pooling": pooled}
+                given
+                | {"embed_dim": dim, "num_heads": heads, "num_classes": outputs}
+                | {"use_mean_pooling": "fc_norm.weight" in state, "use_learnable_pos_emb": "pos_embed" in state}
+                | told
             )
         width = int(state["mask_token"].shape[-1])
         depth = len({name.split(".")[2] for name in state if name.startswith("decoder.blocks.")})
@@ -139,7 +146,8 @@ def _depths(state: Mapping[str, Tensor], prefix: str, told: Any) -> tuple[int, .
     first, rest = len(indices) - len(later), len(later)
     if told:
         return tuple(int(depth) for depth in told)
-    for _, depths in SIZES:
+    for size in SIZES.values():
+        depths: tuple[int, ...] = size["depths"]
         if depths[0] == first and sum(depths[1:]) == rest:
             return depths
     stages = 1 + len({n for n in state if n.startswith(f"{prefix}temporal_downsamples.") and n.endswith("weight")})
@@ -176,7 +184,8 @@ def _finetuned(given: Mapping[str, Any]) -> Plan:
     }
     outputs = rest.pop("num_classes", 1000)
     _refuse(rest)
-    return Plan("finetuned", _name(arguments), arguments, outputs, head=head)
+    model = _name(arguments)
+    return Plan("finetuned", model, telling(arguments, SVFAP, SIZES[model]), outputs, head=head)
 
 
 def _pretraining(given: Mapping[str, Any]) -> Plan:
@@ -193,12 +202,14 @@ def _pretraining(given: Mapping[str, Any]) -> Plan:
         "decoder_depth": rest.pop("decoder_depth", 8),
     }
     _refuse(rest)
-    return Plan("pretraining", _name(arguments), arguments, pretext=pretext)
+    model = _name(arguments)
+    return Plan("pretraining", model, telling(arguments, SVFAP, SIZES[model]), pretext=pretext)
 
 
 def _name(arguments: Mapping[str, Any]) -> str:
     """The registered size, or the base size (its builder takes any other widths as arguments)."""
-    return SIZES.get((arguments["dim"], arguments["depths"]), "svfap_base")
+    own = arguments["dim"], arguments["depths"]
+    return next((name for name, size in SIZES.items() if (size["dim"], size["depths"]) == own), "svfap_base")
 
 
 def _refuse(rest: Mapping[str, Any]) -> None:

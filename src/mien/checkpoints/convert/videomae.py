@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Converter, Plan
+from mien.checkpoints.convert.base import Converter, Plan, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.errors import MienError, UsageError
 from mien.models.videomae import VideoMAE
@@ -206,12 +205,8 @@ def _name(arguments: Mapping[str, Any]) -> str:
 
 
 def _telling(model: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that differ from the builder's defaults, and always the length and size of clips."""
-    defaults = {name: p.default for name, p in signature(VideoMAE).parameters.items()}
     (dim, depth), heads = next((size, heads) for size, (name, heads) in SIZES.items() if name == model)
-    defaults |= {"dim": dim, "depth": depth, "heads": heads}
-    kept = {"frames", "size"}
-    return {name: value for name, value in arguments.items() if name in kept or value != defaults[name]}
+    return telling(arguments, VideoMAE, {"dim": dim, "depth": depth, "heads": heads})
 
 
 def _sizes(dim: int, depth: int, heads: Any) -> dict[str, Any]:
