@@ -8,7 +8,8 @@ import torch
 from PIL import Image, ImageEnhance
 from pydantic import ValidationError
 
-from mien.data.augment import Augmented, Deterministic, colour_matrix, erase, random_box, recolour
+from mien.data.augment import Augmented, Deterministic, colour_matrix, erase, recolour
+from mien.data.boxes import area_box
 from mien.data.settings import AugmentationSettings
 from mien.media.clip import Clip
 from mien.models.specification import Inputs, SoundInput, VideoInput
@@ -67,27 +68,11 @@ def test_flip_mirrors_about_half_of_the_clips() -> None:
     assert 70 < mirrored < 130
 
 
-def test_random_boxes_keep_to_area_and_ratio() -> None:
-    choice = AugmentationSettings(crop_scale=(0.3, 0.8), crop_ratio=(0.75, 4 / 3))
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        top, left, height, width = random_box(120, 160, choice, rng)
-        assert 0 <= top <= 120 - height
-        assert 0 <= left <= 160 - width
-        assert 0.29 <= height * width / (120 * 160) <= 0.81
-        assert 0.73 <= width / height <= 1.37
-
-
-def test_impossible_boxes_fall_back_to_the_centre() -> None:
-    choice = AugmentationSettings(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
-    assert random_box(40, 100, choice, np.random.default_rng(0)) == (0, 30, 40, 40)
-
-
 def test_crop_equals_resizing_the_box() -> None:
     change = Augmented(Inputs(video=PLAIN), settings(crop_scale=(0.4, 0.4)))
     source = clip(64, 64, still=False)
     rng = np.random.default_rng(11)
-    top, left, height, width = random_box(64, 64, change.settings, np.random.default_rng(11))
+    top, left, height, width = area_box(64, 64, (0.4, 0.4), change.settings.crop_ratio, np.random.default_rng(11))
     box = torch.from_numpy(source.frames[:, top : top + height, left : left + width].copy()).permute(0, 3, 1, 2) / 255
     expected = torch.nn.functional.interpolate(box, (SIZE, SIZE), mode="bilinear").transpose(0, 1)
     torch.testing.assert_close(change(source, rng)["video"], expected, atol=1e-5, rtol=0)

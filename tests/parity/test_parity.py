@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from tests.parity.collect import FOLDER, Case, cases
 
 SYSTEMS = Path(__file__).parent / "systems"
 CASES = list(cases())
+LARGE = 20_000_000  # parameters
 
 
 def runner(system: str) -> Callable[[Case], None]:
@@ -30,6 +32,12 @@ def test_there_are_cases() -> None:
     assert CASES, f"{FOLDER} holds no parity numbers"
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def marked(case: Case) -> ParameterSet:
+    """Cases of models in a published size are slow."""
+    slow = case.data.get("n_params", 0) > LARGE
+    return pytest.param(case, marks=[pytest.mark.slow] if slow else [], id=str(case))
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
 def test_agrees(case: Case) -> None:
     runner(case.system)(case)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.data.boxes import Box, anchored_box, area_box, erase_box
 from mien.data.inputs import LUMA, normalise, sound_tensors, square, to_channels, to_tensors, video_tensors
+from mien.data.randaugment import rand_augment
 from mien.data.settings import AugmentationSettings
 from mien.media.clip import Clip
 from mien.models.specification import Inputs
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Augmented:
         video = self.inputs.video
         assert video is not None
         settings = self.settings
-        frames = clip.frames if settings.crop_scale != (1.0, 1.0) else square(clip.frames)
-        top, left, height, width = random_box(frames.shape[1], frames.shape[2], settings, rng)
+        whole = settings.crop == "area" and settings.crop_scale == (1.0, 1.0)
+        frames = rand_augment(square(clip.frames) if whole else clip.frames, settings.rand, rng)
+        top, left, height, width = self._box(frames.shape[1], frames.shape[2], video.size, rng)
         frames = frames[:, top : top + height, left : left + width]
         if rng.random() < settings.flip:
             frames = frames[:, :, ::-1]
@@ -71,19 +72,11 @@ class Augmented:
         present = torch.from_numpy(np.ascontiguousarray(clip.present))
         return {"video": values, "video_present": present}
 
-
-def random_box(height: int, width: int, settings: AugmentationSettings, rng: np.random.Generator) -> Box:
-    """Top, left, height and width of a random crop; the largest centred one that fits after ten failed draws."""
-    low, high = np.log(settings.crop_ratio)
-    for _ in range(10):
-        area = height * width * rng.uniform(*settings.crop_scale)
-        ratio = float(np.exp(rng.uniform(low, high)))
-        w, h = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
-        if 0 < w <= width and 0 < h <= height:
-            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
-    ratio = float(np.clip(width / height, *settings.crop_ratio))
-    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
-    return (height - h) // 2, (width - w) // 2, h, w
+    def _box(self, height: int, width: int, size: int, rng: np.random.Generator) -> Box:
+        settings = self.settings
+        if settings.crop == "anchored":
+            return anchored_box(height, width, settings.crop_sizes, size, rng)
+        return area_box(height, width, settings.crop_scale, settings.crop_ratio, rng)
 
 
 def colour_matrix(
@@ -122,9 +115,14 @@ def recolour(pictures: Tensor, matrix: NDArray[np.float64], channels: str) -> Te
 
 
 def erase(video: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> None:
-    """Fill one random box of ``(C, T, H, W)`` with standard normal noise, in place (Zhong et al. 2020, per pixel)."""
-    box = AugmentationSettings(crop_scale=settings.erase_scale, crop_ratio=(0.3, 1 / 0.3))
-    top, left, height, width = random_box(video.shape[2], video.shape[3], box, rng)
+    """Fill one random box of ``(C, T, H, W)`` with standard normal noise, in place, fresh for every pixel and frame.
+
+    Zhong et al., Random Erasing, AAAI 2020; the box is the same for all frames.
+    """
+    box = erase_box(video.shape[2], video.shape[3], settings.erase_scale, rng)
+    if box is None:
+        return
+    top, left, height, width = box
     noise = torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
     area = video[:, :, top : top + height, left : left + width]
     area.copy_(torch.randn(area.shape, generator=noise))

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.windows import Indices, WindowRule, published_window
 from mien.models.specification import VideoInput
 
-Indices = NDArray[np.int64]
 Times = NDArray[np.float64]
 
 
@@ -54,16 +54,21 @@ class Sampling(Protocol):
 
 @dataclass(frozen=True)
 class RandomWindow:
-    """Training: one window with a random start (VideoMAE, section 4; SVFAP uses the same).
+    """Training: one window with a random start.
 
     Attributes:
         repeats: windows drawn from every clip in an epoch, for long files with annotation over time.
+        rule: ``any`` start that fits; ``strides`` and ``stretched`` are the published rules, see ``mien.data.windows``.
     """
 
     repeats: int = 1
+    rule: WindowRule = "any"
 
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
-        return [random_window(times, video, rng)]
+        if self.rule == "any":
+            return [random_window(times, video, rng)]
+        indices = published_window(self.rule, len(times), video, rng)
+        return [View(indices, valid=len(np.unique(indices)))]
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,30 @@ class PrepareSettings(BaseModel):
     quality: int = Field(default=18, ge=0, le=51)
 
 
-class AugmentationSettings(BaseModel):
-    """Random changes, the same for all frames of a clip.
+class RandAugment(BaseModel):
+    """Random picture operations (``mien.data.randaugment``); the published scripts take 4 of magnitude 7.
 
     Attributes:
+        operations: how many are drawn for each clip; each then takes place with probability one half. 0 is off.
+        magnitude: mean strength, 0 to 10.
+        deviation: standard deviation of the strength, drawn anew for each operation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operations: int = Field(default=0, ge=0, le=20)
+    magnitude: float = Field(default=7.0, ge=0.0, le=10.0)
+    deviation: float = Field(default=0.5, ge=0.0)
+
+
+class AugmentationSettings(BaseModel):
+    """Random changes, the same for all frames of a clip, in this order.
+
+    Attributes:
+        rand: random picture operations before the crop.
+        crop: ``area`` draws area and shape of a crop that may lie anywhere; ``anchored`` draws its sides from
+            ``crop_sizes`` and one of 13 fixed places (published pretraining).
+        crop_sizes: for ``anchored``: sides as shares of the picture's shorter side, descending.
         crop_scale: smallest and largest share of the picture's area that a random crop keeps; (1, 1) keeps it whole.
         crop_ratio: narrowest and widest width over height of that crop, drawn log-uniformly.
         flip: probability of mirroring.
@@ -94,6 +114,9 @@ class AugmentationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    rand: RandAugment = RandAugment()
+    crop: Literal["area", "anchored"] = "area"
+    crop_sizes: tuple[float, ...] = Field(default=(1.0, 0.875, 0.75, 0.66), min_length=1)
     crop_scale: tuple[float, float] = (0.5, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -110,6 +133,11 @@ class AugmentationSettings(BaseModel):
             low, high = getattr(self, name)
             if not 0 < low <= high <= top:
                 raise ValueError(f"{name} = ({low}, {high}) must be ascending and within 0..{top:g}")
+        if (
+            list(self.crop_sizes) != sorted(self.crop_sizes, reverse=True)
+            or not 0 < self.crop_sizes[-1] <= self.crop_sizes[0] <= 1
+        ):
+            raise ValueError(f"crop_sizes = {self.crop_sizes} must be descending and within 0..1")
         return self
 
 

@@ -124,9 +124,12 @@ class MAEDFER(TubeletEncoder):
         """Features from ``encode``; ``tokens`` of the result are the original ones, in raster order."""
         raster = from_regions(tokens[:, :, 1:], grid, self.region)
         chosen = {"region": tokens[:, :, 0], "original": tokens[:, :, 1:].flatten(1, 2), "all": tokens.flatten(1, 2)}
-        over_time = tokens[:, :, 1:].flatten(1, 2) if self.order == "released" else raster
-        frames = slices_to_frames(mean_over_space(over_time, grid), self.tubelet[0])
         picked = chosen[self.readout]
+        if self.order == "released":
+            slices = picked.unflatten(1, (grid[0], -1)).mean(2)
+        else:
+            slices = mean_over_space(raster, grid)
+        frames = slices_to_frames(slices, self.tubelet[0])
         pooled = self.norm(picked.mean(1)) if self.pooling == "mean" else self.norm(picked[:, 0])
         return Features(pooled, raster, self.norm(frames))
 

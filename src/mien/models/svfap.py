@@ -205,6 +205,11 @@ class SVFAP(TubeletEncoder):
                 "use a tube mask and a clip whose slices can be halved for every stage"
             )
         released = self.pretraining == "released"
+        if released and visible.shape[1] // slices % self.kernel ** (len(self.depths) - 2) and len(self.depths) > 1:
+            raise MienError(
+                f"the released forward cannot align {visible.shape[1] // slices} visible places per slice; "
+                "take another mask ratio, or the corrected forward"
+            )
         tokens = self.embed(video, keep=visible)
         outputs = self.stages(tokens, slices, self.embed(video) if released else None)
         total = outputs[0]

@@ -49,10 +49,12 @@ def masked_autoencoder(
     symmetry: Symmetry | None = None,
     target: Literal["pixels", "motion"] = "pixels",
     group: int = 2,
+    motion_weight: float | None = None,
     standardise: bool = True,
     decoder_dim: int | None = None,
     decoder_heads: int | None = None,
     decoder_depth: int | None = None,
+    decay_tokens: bool = False,
 ) -> MaskedAutoencoder:
     """Masked autoencoder around a registered encoder, with the decoder that the publication gave it.
 
@@ -64,8 +66,10 @@ def masked_autoencoder(
         symmetry: see ``region_tube_mask``; for region masks.
         target: ``pixels``, or ``motion``: pixels of the first frame of a group and differences of the others to it.
         group: frames per group of the motion target.
+        motion_weight: share of the motion in the loss, see ``MotionTarget``; None weighs all values alike.
         standardise: predict pixels standardised per tubelet and colour, else raw ones.
         decoder_dim, decoder_heads, decoder_depth: change the published decoder.
+        decay_tokens: see ``MaskedAutoencoder``.
     """
     encoder = create_encoder(model, **arguments)
     if not isinstance(encoder, TubeletEncoder) or model not in DECODERS:
@@ -75,7 +79,7 @@ def masked_autoencoder(
     size = DECODERS[model]
     decoder = DecoderSize(decoder_dim or size.dim, decoder_heads or size.heads, decoder_depth or size.depth)
     values = (
-        MotionTarget(video.mean, video.std, standardise, group)
+        MotionTarget(video.mean, video.std, standardise, group, motion_weight)
         if target == "motion"
         else PixelTarget(video.mean, video.std, standardise)
     )
@@ -85,7 +89,7 @@ def masked_autoencoder(
             raise UsageError(f"model {model!r} has no regions; take mask=tube")
         draws = RegionTubeMask(encoder.tubelet, encoder.region[1:], mask_ratio, symmetry)
     block = {name: arguments[name] for name in BLOCK_OPTIONS if name in arguments}
-    return MaskedAutoencoder(encoder, values, decoder, draws, **block)
+    return MaskedAutoencoder(encoder, values, decoder, draws, decay_tokens, **block)
 
 
 # kind → builder(model, arguments, video, **options)

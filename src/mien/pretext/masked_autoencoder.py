@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.models.tubelet import TubeletEncoder
@@ -91,6 +90,8 @@ class MaskedAutoencoder(Pretext):
         target: what is predicted.
         decoder: size of the decoder.
         extras: draws the mask; None is a tube mask that hides 90 %.
+        decay_tokens: let weight decay take hold of the encoder's region tokens, as published pretraining did, which
+            looked for their name without the prefix it has there.
         block: options of the decoder's blocks (``Decoder``).
     """
 
@@ -102,11 +103,13 @@ class MaskedAutoencoder(Pretext):
         target: Target,
         decoder: DecoderSize,
         extras: ClipExtras | None = None,
+        decay_tokens: bool = False,
         **block: Any,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.target = target
+        self.decay_tokens = decay_tokens
         self.extras = extras or TubeMask(encoder.tubelet)
         outputs = encoder.channels * encoder.tubelet[0] * encoder.tubelet[1] * encoder.tubelet[2]
         self.bridge = nn.Linear(encoder.feature_dim, decoder.dim, bias=False)
@@ -130,14 +133,14 @@ class MaskedAutoencoder(Pretext):
         return torch.cat((seen + take_tokens(positions, visible), hidden), dim=1)
 
     def loss(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared error over masked tubelets, in float32."""
+        """Mean squared error over masked tubelets, in float32, or what else the target makes of it."""
         with torch.no_grad():
             target = self.target(batch["video"], batch["masked"], self.encoder.tubelet)
-        return F.mse_loss(self(batch).float(), target), {}
+        return self.target.error(self(batch), target)
 
     def no_weight_decay(self) -> set[str]:
-        """As the encoder, and the mask token."""
-        return super().no_weight_decay() | {"mask_token"}
+        """As the encoder (unless ``decay_tokens``), and the mask token."""
+        return {"mask_token"} if self.decay_tokens else super().no_weight_decay() | {"mask_token"}
 
     @torch.no_grad()
     def reconstruct(self, batch: Mapping[str, Tensor]) -> Pictures:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.nn import Size3, from_patches, grid_of, take_tokens, to_patches
 
 EPSILON = 1e-6
@@ -35,6 +36,10 @@ class Target(nn.Module):
     def to_pixels(self, predicted: Tensor, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
         """Predictions as pixels in 0..1, ``(B, K, C, p0, p1, p2)``, for looking at."""
         raise NotImplementedError
+
+    def error(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of predictions, float32 scalar, and detached scalars worth logging: the mean squared error."""
+        return F.mse_loss(predicted.float(), target), {}
 
     def pixels(self, video: Tensor) -> Tensor:
         """Undo the loader's normalisation: values in 0..1, float32, of a video ``(B, C, T, H, W)``."""
@@ -88,16 +93,40 @@ class MotionTarget(PixelTarget):
     Args:
         mean, std, standardise: see ``PixelTarget``.
         group: frames per group, a divisor of the clip's length.
+        motion_weight: w of ``(1 - w) * appearance + w * motion``, each a mean squared error; None is the plain mean
+            over all values. Needs groups of one tubelet.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], standardise: bool = True, group: int = 2) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        standardise: bool = True,
+        group: int = 2,
+        motion_weight: float | None = None,
+    ) -> None:
         super().__init__(mean, std, standardise)
+        if motion_weight is not None and not 0.0 <= motion_weight <= 1.0:
+            raise UsageError(f"motion_weight {motion_weight} is not between 0 and 1; leave it out for equal weights")
         self.group = group
+        self.motion_weight = motion_weight
 
     def forward(self, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
         """See ``Target.forward``."""
         patches = to_patches(self.difference(video, tubelet), tubelet)
+        if self.motion_weight is not None and self.group != tubelet[0]:
+            raise UsageError(f"motion_weight needs groups of {tubelet[0]} frames (one tubelet), not {self.group}")
         return take_tokens(patches, masked).flatten(3).transpose(2, 3).flatten(2)
+
+    def error(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See ``Target.error``; the parts are logged where a token is one group."""
+        squared = (predicted.float() - target).square()
+        first = squared.shape[2] // self.group
+        appearance, motion = squared[:, :, :first].mean(), squared[:, :, first:].mean()
+        parts = {"appearance": appearance.detach(), "motion": motion.detach()}
+        if self.motion_weight is None:
+            return squared.mean(), parts
+        return (1 - self.motion_weight) * appearance + self.motion_weight * motion, parts
 
     def difference(self, video: Tensor, tubelet: Size3) -> Tensor:
         """The whole target as a video ``(B, C, T, H, W)``."""

@@ -65,7 +65,7 @@ def build(recipe: Recipe) -> Experiment:
         manifest,
         protocol.train,
         inputs,
-        RandomWindow(recipe.data.sampling.windows),
+        RandomWindow(recipe.data.sampling.windows, recipe.data.sampling.rule),
         Augmented(inputs, recipe.augmentation),
         targets=target_spec(task) if task else None,
         extras=getattr(objective.trained, "extras", None),

@@ -22,8 +22,9 @@ class Sampling(Section):
 
     ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
     other. Training draws ``windows`` random windows from every clip in an epoch; validation averages ``views`` evenly
-    spaced ones (per-frame tasks cover the whole clip instead). ``crop`` is how the corpus's faces were cut out, for
-    prediction to do likewise.
+    spaced ones (per-frame tasks cover the whole clip instead). ``rule`` chooses published random windows in the place
+    of any start that fits (``mien.data.windows``). ``crop`` is how the corpus's faces were cut out, for prediction to
+    do likewise.
     """
 
     frames: int | None = Field(default=None, ge=1)
@@ -31,6 +32,7 @@ class Sampling(Section):
     fps: float | None = Field(default=None, gt=0)
     size: int | None = Field(default=None, ge=16)
     windows: int = Field(default=1, ge=1)
+    rule: Literal["any", "strides", "stretched"] = "any"
     views: int = Field(default=2, ge=1)
     crop: CropRecipe | None = None
 

@@ -9,14 +9,13 @@ import pytest
 import torch
 from tests.parity.collect import Case
 from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
-from tests.parity.detweights import input_for, state_for
-from torch import Tensor, nn
+from tests.parity.detweights import input_for
+from tests.parity.running import build, compare_all, filled, seen_in_pretraining, watch
+from torch import Tensor
 
 from mien.checkpoints.convert.base import Plan, get_converter
-from mien.checkpoints.strict import load_strictly
 from mien.models import Recogniser, create_encoder
 from mien.models.specification import VideoInput
-from mien.pretext import create_pretext
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
 from mien.pretext.masking import split_mask, tube_mask
 from mien.pretext.targets import PixelTarget
@@ -37,43 +36,8 @@ def run(case: Case) -> None:
     return kinds[case.data["kind"]](case.data)
 
 
-def build(plan: Plan) -> nn.Module:
-    if plan.form == "pretraining":
-        return create_pretext("masked_autoencoder", plan.model, plan.arguments, VideoInput(stride=4), plan.pretext)
-    encoder = create_encoder(plan.model, **plan.arguments)
-    return Recogniser(encoder, ClipHead(encoder.feature_dim, plan.outputs))
-
-
-def filled(data: dict[str, Any]) -> nn.Module:
-    """The case's model through the converter; checks names, shapes, count and the way back."""
-    plan = CONVERTER.plan_arguments(data["kwargs"])
-    model = build(plan)
-    published = state_for(data["state"])
-    load_strictly(model, CONVERTER.to_mien(published, plan), "the case")
-    assert sum(p.numel() for p in model.parameters()) == data["n_params"]
-    back = CONVERTER.to_published(model.state_dict(), plan)
-    assert back.keys() == published.keys()
-    assert all(torch.equal(back[name], value) for name, value in published.items())
-    return model.eval()
-
-
-def watch(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """What each module returns, once the model has run."""
-    seen: dict[str, Tensor] = {}
-    for name, module in modules.items():
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: seen.__setitem__(name, output))
-    return seen
-
-
-def compare_all(expected: dict[str, Any], seen: dict[str, Tensor], tolerance: float) -> None:
-    for name, summary in expected.items():
-        if name not in seen:
-            pytest.fail(f"no way to see {name!r}")
-        assert_summary(seen[name], summary, tolerance, name)
-
-
 def finetuned(data: dict[str, Any]) -> None:
-    model = filled(data)
+    model = filled(CONVERTER, CONVERTER.plan_arguments(data["kwargs"]), data)
     encoder = model.encoder
     blocks = {f"output of block {i} (B,N,C)": block for i, block in enumerate(encoder.blocks)}
     seen = watch({"patch tokens before position encoding (B,N,C)": encoder.embedding, **blocks})
@@ -103,23 +67,11 @@ def masks(data: dict[str, Any], clips: int) -> dict[str, Tensor]:
 
 
 def pretraining(data: dict[str, Any]) -> None:
-    model = filled(data)
+    model = filled(CONVERTER, CONVERTER.plan_arguments(data["kwargs"]), data)
     assert isinstance(model, MaskedAutoencoder)
     video = input_for(data["input_case"], data["input_shape"])
     batch = {"video": video, **masks(data, len(video))}
-    blocks = {f"encoder block {i} output": block for i, block in enumerate(model.encoder.blocks)}
-    seen = watch(
-        {
-            **blocks,
-            "encoder output, visible tokens (B,Nvis,C)": model.encoder.norm,
-            "after projection to decoder width (B,Nvis,Cd)": model.bridge,
-        }
-    )
-    model.decoder.blocks[0].register_forward_pre_hook(
-        lambda _module, inputs: seen.__setitem__(
-            "decoder input: visible then mask tokens, positions added (B,N,Cd)", inputs[0]
-        )
-    )
+    seen = seen_in_pretraining(model)
     losses = {}
     for name, summary in data["targets"].items():
         model.target = target(name)

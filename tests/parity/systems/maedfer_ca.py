@@ -1,0 +1,125 @@
+"""How MAE-DFER-CA's cases are run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.parity.collect import Case
+from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
+from tests.parity.detweights import input_for
+from tests.parity.running import build, compare_all, compare_gradients, compare_layers, filled, watch
+from torch import Tensor
+
+from mien.checkpoints.convert.base import Plan, get_converter
+from mien.models.motion import MotionEncoder, motion_picture
+from mien.nn.drop_path import DropPath
+from mien.tasks.losses import cross_entropy
+
+CONVERTER = get_converter("maedfer_ca")
+KWARGS = {
+    "registered_name": "vit_base_dim512_no_depth_patch16_160",
+    "num_classes": 7,
+    "depth": 16,
+    "attn_type": "local_global",
+    "lg_region_size": (2, 5, 10),
+    "lg_classify_token_type": "region",
+}
+
+
+def run(case: Case) -> None:
+    if case.name == "layer_decay":
+        layer_decay(case.data)
+    elif case.data.get("kind") == "finetune":
+        # what torchvision's resizing did by default is told by the name of the case alone
+        finetuned(case.data, antialias=case.name.endswith("antialias"))
+    else:
+        pytest.fail(f"no way to run {case}")
+
+
+def finetuned(data: dict[str, Any], antialias: bool) -> None:
+    plan = CONVERTER.plan_arguments({"variant": data["variant"], "antialias": antialias} | data["kwargs"])
+    model = filled(CONVERTER, plan, data)
+    if "n_params_in_published_log" in data:
+        assert (data["n_params"] == data["n_params_in_published_log"]) == data["n_params_match"]
+    video = input_for(data["input_case"], data["input_shape"])
+    seen = watch_motion(model.encoder)
+    with torch.inference_mode():
+        output = model({"video": video})
+        seen["LGI-Former pooled feature (B,512)"] = model.encoder.encoder.forward_features({"video": video}).pooled
+        seen["fused feature entering the head"] = model.encoder.forward_features({"video": video}).pooled
+        seen["motion image = temporal mean minus first frame (B,3,160,160)"] = motion_picture(video)
+    compare_all(data["intermediates"], seen, FORWARD)
+    assert_summary(output, data["output"], FORWARD, "output")
+    close(output.numpy(), data["output_full"], FORWARD, FORWARD * output.abs().max().item(), "whole output")
+    if "training" in data:
+        gradients(model, plan, video, data["training"])
+    if "train_mode_forward" in data:
+        training_mode(model, plan, video, data["train_mode_forward"])
+
+
+def watch_motion(encoder: MotionEncoder) -> dict[str, Tensor]:
+    """The branch's intermediates under the names that the files use."""
+    branch = encoder.motion
+    seen = watch(
+        {
+            "motion stem output (B,180,80,80)": branch.stem,
+            "motion feature before ReLU (B,512)": branch.project,
+        }
+    )
+    for i, stage in enumerate(branch.stages, start=1):
+        stage.register_forward_hook(lambda _m, _i, output, i=i: seen.update(stage_outputs(i, *output)))
+    if branch.position is not None:
+        branch.position.norm.register_forward_hook(
+            lambda _m, _i, output: seen.__setitem__("position branch tokens (B,100,512)", output)
+        )
+    return seen
+
+
+def stage_outputs(i: int, features: Tensor, attention: Tensor) -> dict[str, Tensor]:
+    def size(tensor: Tensor) -> str:
+        return ",".join(map(str, tensor.shape[1:]))
+
+    return {
+        f"CA layer{i} features (B,{size(features)})": features,
+        f"CA layer{i} attention map (B,{size(attention)})": attention,
+    }
+
+
+def gradients(model: torch.nn.Module, plan: Plan, video: Tensor, expected: dict[str, Any]) -> None:
+    """Cross entropy with batch norms in eval mode."""
+    loss = cross_entropy(model({"video": video}), torch.arange(len(video)))
+    close(loss.item(), expected["loss"], FORWARD, 0.0, "loss")
+    loss.backward()
+    compare_gradients(model, CONVERTER, plan, expected)
+    table = CONVERTER.renaming(plan)
+    idle = [table.to_published(name) for name, p in model.named_parameters() if p.grad is None]
+    assert sorted(map(str, idle)) == sorted(expected["without_gradient"])
+
+
+def training_mode(model: torch.nn.Module, plan: Plan, video: Tensor, expected: dict[str, Any]) -> None:
+    """One forward pass that moves the batch norms' statistics; drop path off."""
+    for module in model.modules():
+        module.train(not isinstance(module, DropPath))
+    with torch.no_grad():
+        output = model({"video": video})
+    assert_summary(output, expected["output"], BACKWARD, "output in training mode")
+    buffers = CONVERTER.to_published(buffers_of(model), plan)
+    for name, summary in expected["buffers"].items():
+        assert_summary(buffers[name].double(), summary, FORWARD, name)
+
+
+def buffers_of(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Buffers that belong to the state dict."""
+    parameters = dict(model.named_parameters())
+    return {name: value for name, value in model.state_dict().items() if name not in parameters}
+
+
+def layer_decay(data: dict[str, Any]) -> None:
+    """Rate 0.75 and weight decay 0.05, as in the published scripts."""
+    for variant, parameters in data.items():
+        plan = CONVERTER.plan_arguments(KWARGS | {"variant": variant})
+        with torch.device("meta"):
+            model = build(plan)
+        compare_layers(model, CONVERTER, plan, parameters, 0.75, 0.05)
