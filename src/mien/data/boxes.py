@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 
@@ -20,9 +20,9 @@ class Draws(Protocol):
 
     def random(self) -> float: ...
 
-    def uniform(self, low: float, high: float) -> float: ...
+    def uniform(self, low: float, high: float, /) -> float: ...
 
-    def integers(self, high: int) -> int: ...
+    def integers(self, high: int, /) -> Any: ...
 
 
 def area_box(height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], rng: Draws) -> Box:

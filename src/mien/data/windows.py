@@ -5,7 +5,7 @@ They count frames, not seconds, and serve to repeat published runs; ``mien.data.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ WindowRule = Literal["any", "strides", "stretched"]
 class Draws(Protocol):
     """The part of ``numpy.random.Generator`` that a window is drawn with."""
 
-    def integers(self, high: int) -> int: ...
+    def integers(self, high: int, /) -> Any: ...
 
 
 def published_window(rule: WindowRule, count: int, video: VideoInput, rng: Draws) -> Indices:
