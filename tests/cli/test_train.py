@@ -91,9 +91,10 @@ def test_train_prints_json_and_refuses_to_run_over_it(
     code, _, err = here(*command)
     assert code == 2
     assert err.strip() == "mien: run is not empty; add --resume to go on with it, or choose another --run"
-    code, out, _ = here(*command, "--resume")
-    assert code == 0
-    assert "bundle: run/bundle" in out
+    for again in ([*command, "--resume"], ["train", "--run", "run", "--resume"]):
+        code, out, err = here(*again)
+        assert code == 0, err
+        assert "bundle: run/bundle" in out
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,8 @@ def test_train_prints_json_and_refuses_to_run_over_it(
             2,
             "optimiser.lrr is not a key; did you mean optimiser.lr?",
         ),
+        (["train", "--run", "nowhere", "--resume"], 2, "there is no run to go on with"),
+        (["train", "data.batch=2"], 2, "no recipe is given"),
         (["pretrain", "RECIPE"], 2, "is a recipe for fine-tuning; run: mien train"),
         (["train", "RECIPE", "data.manifest=gone.csv"], 2, "gone.csv"),
         (["train", "RECIPE", "optimiser.lr=1e30", "optimiser.clip=null"], 1, " at step "),
@@ -151,7 +154,7 @@ def test_asked_to_stop_it_leaves_a_checkpoint(
     assert process.returncode == code, stderr
     last = stderr.strip().splitlines()[-1]
     assert last.startswith(f"mien: stopped by {number.name} after step ")
-    assert last.endswith("--run run --resume")
+    assert last.endswith("go on with: mien train --run run --resume")
     assert (tmp_path / "run/checkpoints/last.safetensors").exists()
 
 

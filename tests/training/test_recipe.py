@@ -18,6 +18,8 @@ TEXT = """\
 #           (any)
 # Hours:    0.1
 # Expected: UAR 0.70
+#
+# What it is about.
 name: small
 data: {manifest: corpus/manifest.csv, batch: 8}
 model: {name: videomae_test}

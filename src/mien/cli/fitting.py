@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from mien.training.run import RunResult
 
 
-def fit_recipe(stage: str, recipe: str, overrides: list[str], run: Path | None, resume: bool, as_json: bool) -> None:
+def fit_recipe(
+    stage: str, recipe: str | None, overrides: list[str], run: Path | None, resume: bool, as_json: bool
+) -> None:
     """Load a recipe, check that it is of the wanted stage, train, and print what came of it."""
     from mien.errors import UsageError
     from mien.training.recipe import load_recipe
 
+    if recipe is None or "=" in recipe:
+        overrides = [recipe, *overrides] if recipe else overrides
+        recipe = _recipe_of(run, resume)
     loaded = load_recipe(recipe, overrides)
     if loaded.stage != stage:
         verb = "pretrain" if loaded.pretext else "train"
@@ -29,6 +34,17 @@ def fit_recipe(stage: str, recipe: str, overrides: list[str], run: Path | None, 
     result = fit(loaded, run or Path("runs") / loaded.name, resume=resume, progress=not as_json)
     if is_first_process():
         typer.echo(json.dumps(asdict(result)) if as_json else _summary(result))
+
+
+def _recipe_of(run: Path | None, resume: bool) -> str:
+    """The recipe that a run was begun with."""
+    from mien.errors import UsageError
+
+    if not resume or run is None:
+        raise UsageError("no recipe is given; name one (mien recipes lists them), or go on with --run FOLDER --resume")
+    if not (run / "recipe.yaml").exists():
+        raise UsageError(f"{run} holds no recipe.yaml, so there is no run to go on with; name the recipe to begin one")
+    return str(run / "recipe.yaml")
 
 
 def _summary(result: RunResult) -> str:

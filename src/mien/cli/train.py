@@ -13,7 +13,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def train(
-    recipe: str = typer.Argument(help="Name of a shipped recipe (mien recipes lists them) or a YAML file."),
+    recipe: str = typer.Argument(
+        default=None, help="Name of a shipped recipe (mien recipes lists them) or a YAML file; --resume needs none."
+    ),
     overrides: list[str] = typer.Argument(default=None, metavar="[KEY=VALUE]...", help="Changes to the recipe."),
     run: Path = typer.Option(None, help="Folder of the run; default: runs/ and the recipe's name."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in that folder from its last checkpoint."),
@@ -21,6 +23,6 @@ def train(
 ) -> None:
     """Fine-tune a model for a task, as a recipe says.
 
-    Example: mien train videomae/finetune_synthetic optimiser.lr=5e-4 --run runs/mine
+    Example: mien train videomae/finetune_synthetic optimiser.lr=5e-4 --run r; mien train --run r --resume
     """
     fit_recipe("fine-tuning", recipe, overrides or [], run, resume, as_json)

@@ -143,7 +143,7 @@ class Loop:
     def _stopped(self, number: int) -> BaseException:
         line = (
             f"stopped by {signal.Signals(number).name} after step {self.state.step} of {self.steps}; "
-            f"go on with the same command and --run {self.run.folder} --resume"
+            f"go on with: mien {'train' if self.recipe.task else 'pretrain'} --run {self.run.folder} --resume"
         )
         return said_once(self.fabric, Stopped(line, number))
 

@@ -64,13 +64,13 @@ def recipe_text(name: str) -> str:
 
 
 def read_header(text: str) -> dict[str, str]:
-    """The promises in the comment that opens a recipe: command, hardware, hours, expected figure."""
+    """The promises in the comment that opens a recipe, up to its first empty line."""
     header: dict[str, str] = {}
     key = ""
     for line in text.splitlines():
-        if not line.startswith("#"):
-            break
         content = line.removeprefix("#").strip()
+        if not line.startswith("#") or not content:
+            break
         word, colon, rest = content.partition(":")
         if colon and word in HEADER:
             key, header[word] = word, rest.strip()
