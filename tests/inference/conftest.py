@@ -67,7 +67,7 @@ def circumplex() -> Timeline:
     block = some_rows(0, 0, 30, 2, 3, (4,))
     block.values = 2 * block.values - 1
     info = {"a,b.mp4": FileInfo("a,b.mp4", 6.0)}
-    return make_timeline({"a,b.mp4": [block]}, "valence_arousal", ("valence", "arousal"), info, model="test", step=0.2)
+    return make_timeline({"a,b.mp4": [block]}, "dimensions", ("valence", "arousal"), info, model="test", step=0.2)
 
 
 class Meter(Encoder):

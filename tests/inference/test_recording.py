@@ -23,7 +23,7 @@ BOX = np.array([8.0, 8, 24, 24])
 
 @pytest.fixture
 def recording(meter: Callable[..., Bundle]) -> Iterator[Recording]:
-    settings = PredictSettings(batch=2)
+    settings = PredictSettings(batch=2, threads=1)
     bundle = meter(crop=CropRecipe(size=16, margin=0.0))
     clock = Stopwatch()
     batches: Batches[Span] = Batches(Predictor(bundle, settings), settings, clock)

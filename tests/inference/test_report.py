@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from mien.errors import UsageError
 from mien.inference import charts
 from mien.inference.report import clock, value_range
-from mien.inference.timeline import FileInfo, Timeline, join_timelines, make_timeline
+from mien.inference.timeline import FileInfo, Rows, Timeline, join_timelines, make_timeline
 
 
 class Page(HTMLParser):
@@ -105,9 +106,9 @@ def test_long_recordings_are_averaged_down(circumplex: Timeline) -> None:
     rows = circumplex.frame
     fine = charts.thin(rows, circumplex.outputs, 6.0)
     assert len(fine.values) == 30
-    np.testing.assert_array_equal(fine.values, rows[["valence", "arousal"]].to_numpy())
+    np.testing.assert_allclose(fine.values, rows[["valence", "arousal"]].to_numpy(), atol=1e-12)
     long = make_timeline(
-        {"a": []}, "valence_arousal", ("valence",), {"a": FileInfo("a", 1.0)}
+        {"a": []}, "dimensions", ("valence",), {"a": FileInfo("a", 1.0)}
     ).frame  # no rows at all: one empty column
     assert np.isnan(charts.thin(long, ("valence",), 1.0).values).all()
 
@@ -117,6 +118,14 @@ def test_thinning_averages_what_was_seen(monkeypatch: pytest.MonkeyPatch, circum
     values = circumplex.frame["valence"].to_numpy()
     expected = np.nanmean(values.reshape(10, 3), axis=1)
     np.testing.assert_allclose(charts.thin(circumplex.frame, ("valence",), 6.0).values[:, 0], expected)
+
+
+def test_columns_that_do_not_fit_the_rows_leave_no_holes(make_rows: Callable[..., Rows]) -> None:
+    """29.97 frames per second: the number of columns is not that of the rows."""
+    rows = make_rows(0, 0, 301, 2, 1)
+    rows.start, rows.end = np.arange(301) / 29.97, np.arange(1, 302) / 29.97
+    timeline = make_timeline({"a": [rows]}, "dimensions", ("x", "y"), {"a": FileInfo("a", 10.05)})
+    assert not np.isnan(charts.thin(timeline.frame, ("x", "y"), 10.05).values).any()
 
 
 def test_bands_fill_the_height() -> None:

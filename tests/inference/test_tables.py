@@ -38,8 +38,8 @@ def test_csv_as_another_reader_sees_it(classified: Timeline, tmp_path: Path) -> 
         "used",
     ]
     assert len(rows) == len(classified)
-    first = classified.frame.iloc[0]
-    assert rows[0]["happiness"] == f"{first['happiness']:.6f}"
+    last = classified.frame.iloc[-1]
+    assert rows[-1]["happiness"] == f"{last['happiness']:.6f}"
     unseen = [row for row in rows if row["prediction"] == ""]
     assert len(unseen) == int(classified.frame["confidence"].isna().sum())
     assert all(row["happiness"] == "" and row["confidence"] == "" and row["used"] == "" for row in unseen)

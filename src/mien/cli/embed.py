@@ -44,7 +44,7 @@ def embed(
     detector: DetectorFile = None,
     device: Device = "cpu",
     bf16: Bfloat16 = False,
-    batch: Batch = 4,
+    batch: Batch = None,
     threads: Threads = None,
 ) -> None:
     """Write the encoder's features of every face over time, columns f0, f1, ...

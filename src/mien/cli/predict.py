@@ -45,7 +45,7 @@ def predict(
     detector: DetectorFile = None,
     device: Device = "cpu",
     bf16: Bfloat16 = False,
-    batch: Batch = 4,
+    batch: Batch = None,
     threads: Threads = None,
 ) -> None:
     """Read apparent emotion from videos: every face is followed, and a timeline is written per recording.

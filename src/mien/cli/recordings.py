@@ -40,8 +40,8 @@ Hop = Annotated[float | None, typer.Option(min=0.001, help="Seconds between wind
 DetectorFile = Annotated[Path | None, typer.Option("--detector", help="YuNet ONNX file; default: mien's detector.")]
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, auto.")]
 Bfloat16 = Annotated[bool, typer.Option("--bf16", help="Run the model in bfloat16.")]
-Batch = Annotated[int, typer.Option(min=1, help="Windows per forward pass.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the model on the CPU.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Windows per forward pass.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Cores that the model may use; default: all.")]
 
 
 def parse_step(text: str | None) -> Any:

@@ -13,6 +13,7 @@ from mien.inference.colours import class_colour
 from mien.inference.timeline import complete
 
 WIDTH = 1000.0  # of the drawing in its own units; the page scales it
+_TOUCH = 1e-4  # seconds: what overlaps by less does not overlap
 POINTS = 600  # columns at most; longer recordings are averaged down to that
 
 
@@ -40,20 +41,25 @@ class Series:
 
 
 def thin(rows: pd.DataFrame, names: Sequence[str], duration: float) -> Series:
-    """Average the rows of one face into at most ``POINTS`` columns over the whole recording."""
+    """Average the rows of one face into at most ``POINTS`` columns over the whole recording.
+
+    A column takes the mean of all rows that it touches, so that none stays empty between two rows.
+    """
     start = rows.index.get_level_values("start").to_numpy(float)
     end = rows.index.get_level_values("end").to_numpy(float)
     typical = float(np.median(end - start)) if len(rows) else duration
     columns = int(np.clip(np.ceil(duration / max(typical, 1e-6) - 1e-6), 1, POINTS))
     edges = np.linspace(0.0, duration, columns + 1)
     values = rows[list(names)].to_numpy(float)
-    column = np.clip(np.searchsorted(edges, (start + end) / 2, side="right") - 1, 0, columns - 1)
     seen = ~np.isnan(values)
-    total, count = np.zeros((columns, len(names))), np.zeros((columns, len(names)))
-    np.add.at(total, column, np.where(seen, values, 0.0))
-    np.add.at(count, column, seen)
-    with np.errstate(invalid="ignore"):
-        return Series(edges, np.where(count > 0, total / count, np.nan), duration)
+    first = np.searchsorted(end, edges[:-1] + _TOUCH, side="right")
+    last = np.maximum(np.searchsorted(start, edges[1:] - _TOUCH, side="left"), first)
+    total, count = (
+        np.vstack([np.zeros(len(names)), np.cumsum(part, axis=0)]) for part in (np.where(seen, values, 0.0), seen)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = (total[last] - total[first]) / (count[last] - count[first])
+    return Series(edges, means, duration)
 
 
 def stretches(seen: NDArray[np.bool_]) -> list[tuple[int, int]]:

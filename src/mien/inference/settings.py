@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,12 +19,12 @@ class PredictSettings(BaseModel):
         window: seconds of a window for models that take any length.
         gap: seconds for which a face may be out of sight before its windows start afresh; rows in between are NaN
             in any case.
-        batch: windows per forward pass.
+        batch: windows per forward pass. None: 1 on the CPU, where more gain nothing, else 8.
         features: what ``embed`` gives: the clip's ``pooled`` features, or those over time, ``frames``.
         detector: path of a YuNet ONNX file; None takes the MTCNN that ships with mien.
         device: where the model runs: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is one.
         bf16: run the model in bfloat16 (autocast): faster on hardware that has it, values change in the third digit.
-        threads: threads of the model on the CPU; None leaves one core to decoding and detection.
+        threads: windows that the CPU works on side by side, each on one core. None: as many as there are cores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,13 +33,9 @@ class PredictSettings(BaseModel):
     hop: float | None = Field(default=None, gt=0)
     window: float = Field(default=8.0, gt=0)
     gap: float = Field(default=1.0, ge=0)
-    batch: int = Field(default=4, ge=1)
+    batch: int | None = Field(default=None, ge=1)
     features: Literal["pooled", "frames"] = "pooled"
     detector: Path | None = None
     device: str = "cpu"
     bf16: bool = False
     threads: int | None = Field(default=None, ge=1)
-
-    def model_threads(self) -> int:
-        """Threads of the model on the CPU."""
-        return self.threads or max((os.cpu_count() or 1) - 1, 1)

@@ -50,7 +50,7 @@ def read_csv(path: str | os.PathLike[str]) -> Timeline:
 
 def _kind_of(outputs: tuple[str, ...]) -> str:
     """A CSV does not say what its outputs are; the names that embed writes are told from a task's."""
-    return "features" if outputs == tuple(f"f{i}" for i in range(len(outputs))) else "values"
+    return "features" if outputs == tuple(f"f{i}" for i in range(len(outputs))) else "dimensions"
 
 
 def _indexed(table: pd.DataFrame) -> pd.DataFrame:

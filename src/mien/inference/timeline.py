@@ -59,13 +59,13 @@ class Timeline:
     """Outputs over time, for every face of every file.
 
     Attributes:
-        frame: pandas table with the index ``(file, track, start, end)``. ``track`` numbers the faces of a file;
+        frame: pandas table, sorted by its index ``(file, track, start, end)``. ``track`` numbers the faces of a file;
             -1 stands for spans in which nobody was seen. Columns in this order: one per output;
             for classification ``prediction`` (the most probable class) and ``confidence`` (its probability);
             ``face`` (share of the span's frames in which this face was seen, 0..1) and ``used`` (the modalities that
             the values come from, joined by ``+``). Where there was nothing to see, values are NaN; a row is never
             left out: at every moment of a file there is one.
-        kind: the task's kind (``classification``, ``valence_arousal``, ...) or ``features``.
+        kind: the task's kind (``classification``, ``dimensions``, ...) or ``features``.
         outputs: names of the output columns.
         files: what is known of every recording.
         tracks: where the faces were: ``file, track, time, x0, y0, x1, y1, score``; pixels of the upright picture.
@@ -212,9 +212,9 @@ def make_timeline(
     model: str = "",
     step: float | None = None,
 ) -> Timeline:
-    """Gather the rows of every file into a timeline, sorted by start, end and track; files keep their order."""
+    """Gather the rows of every file into a timeline, sorted by the index."""
     parts = [_file_frame(name, rows, kind, outputs) for name, rows in blocks.items() if rows]
-    frame = pd.concat(parts) if parts else _file_frame("", [], kind, outputs)
+    frame = pd.concat(parts).sort_index() if parts else _file_frame("", [], kind, outputs)
     boxes = pd.DataFrame(columns=list(TRACK_COLUMNS)) if tracks is None else tracks
     return Timeline(frame, kind, tuple(outputs), dict(files), boxes, model, step)
 
@@ -232,10 +232,9 @@ def _file_frame(name: str, blocks: Sequence[Rows], kind: str, outputs: Sequence[
         frame = frame.join(_judged(values, outputs))
     frame["face"] = np.concatenate([block.face for block in blocks]).round(DECIMALS)
     frame["used"] = pd.Series([used for block in blocks for used in block.used], dtype="str")
-    order = np.lexsort((track, end, start))
     file = np.full(len(frame), name, dtype=object)
     index = pd.MultiIndex.from_arrays([pd.Index(file, dtype="str"), track, start, end], names=list(INDEX))
-    return frame.set_axis(index).iloc[order][list(columns)]
+    return frame.set_axis(index)[list(columns)]
 
 
 def _judged(values: Floats, outputs: Sequence[str]) -> pd.DataFrame:
@@ -260,6 +259,6 @@ def join_timelines(parts: Sequence[Timeline]) -> Timeline:
     if any((part.kind, part.outputs) != (first.kind, first.outputs) for part in parts):
         raise UsageError("only timelines with the same outputs can be joined")
     files = {name: info for part in parts for name, info in part.files.items()}
-    frame = pd.concat([part.frame for part in parts])
+    frame = pd.concat([part.frame for part in parts]).sort_index()
     tracks = pd.concat([part.tracks for part in parts], ignore_index=True)
     return Timeline(frame, first.kind, first.outputs, files, tracks, first.model, first.step)

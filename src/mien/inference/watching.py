@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.faces import MTCNN, FaceTracker, TrackedFace, TrackedFrame, TrackingSettings
+from mien.faces import MTCNN, FaceTracker, TrackedFace, TrackedFrame, TrackingSettings, YuNet
 from mien.faces.types import Detection, Detector, Floats, Image
 from mien.inference.forward import device_of
 from mien.inference.prefetch import prefetch
@@ -66,7 +66,5 @@ def _followed(frames: Generator[Frame], settings: PredictSettings, clock: Stopwa
 def make_detector(settings: PredictSettings) -> Detector:
     """The detector that the settings name."""
     if settings.detector is not None:
-        from mien.faces import YuNet  # needs OpenCV, which is an extra
-
         return YuNet(settings.detector)
     return MTCNN(device=device_of(settings))
