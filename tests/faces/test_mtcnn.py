@@ -95,6 +95,34 @@ def test_refine_settles_on_the_face(mtcnn: MTCNN) -> None:
         assert overlap(face.box[None], box[None])[0, 0] > 0.6
 
 
+def test_refine_of_many_equals_refine_of_one(mtcnn: MTCNN) -> None:
+    picture, box = pasted(canvas(360, 640), 100, 200, 60)
+    boxes = box + np.random.default_rng(0).uniform(-30, 30, (70, 1)) * (1, 0.3, 1, 0.3)
+    together = mtcnn.refine(picture, boxes)
+    for face, place in zip(together, boxes, strict=True):
+        (alone,) = mtcnn.refine(picture, place[None])
+        assert (face is None) == (alone is None)
+        if face is not None and alone is not None:
+            np.testing.assert_allclose(face.box, alone.box, atol=1e-3)
+            assert face.score == pytest.approx(alone.score, abs=1e-5)
+    assert sum(face is not None for face in together) > 35
+
+
+def test_refine_is_mirrored_with_the_picture(mtcnn: MTCNN) -> None:
+    """Looking at the mirrored picture gives the mirrored face: the image-left eye stays the first."""
+    picture, box = pasted(canvas(360, 640), 100, 200, 60)
+    flipped = np.ascontiguousarray(picture[:, ::-1])
+    there = np.array([640 - box[2], box[1], 640 - box[0], box[3]])
+    (face,), (other,) = mtcnn.refine(picture, box[None]), mtcnn.refine(flipped, there[None])
+    assert face is not None
+    assert other is not None
+    np.testing.assert_allclose([640 - other.box[2], 640 - other.box[0]], face.box[[0, 2]], atol=1.5)
+    assert face.landmarks is not None
+    assert other.landmarks is not None
+    np.testing.assert_allclose(640 - other.landmarks[[1, 0, 2, 4, 3], 0], face.landmarks[:, 0], atol=1.5)
+    assert other.landmarks[0, 0] < other.landmarks[1, 0]
+
+
 @pytest.mark.parametrize("shape", [(0, 20, 20, 3), (1, 0, 20, 3), (2, 1, 1, 3), (1, 11, 300, 3)])
 def test_tiny_and_empty_pictures_hold_no_face(mtcnn: MTCNN, shape: tuple[int, ...]) -> None:
     assert mtcnn.detect(np.zeros(shape, np.uint8)) == [[]] * shape[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -218,3 +219,31 @@ def test_same_frames_same_tracks(mtcnn: MTCNN) -> None:
         assert [face.track for face in one.faces] == [face.track for face in other.faces]
         for face, same in zip(one.faces, other.faces, strict=True):
             np.testing.assert_array_equal(face.box, same.box)
+
+
+def test_nothing_is_held_back_where_nothing_is_to_be_settled(mtcnn: MTCNN) -> None:
+    """With a search in every frame and neither gaps to fill nor a least length, one frame waits."""
+
+    def script(time: float) -> list[tuple[Actor, tuple[float, float]]]:
+        return [] if 0.35 < time < 0.45 else [(ONE, (250, 180))]
+
+    tracker = FaceTracker(mtcnn, TrackingSettings(every=1, min_length=0, bridge=0))
+    frames = list(tracker.follow(played(script, 0.8)))
+    assert [len(frame.faces) for frame in frames] == [1] * 9 + [0] * 3 + [1] * 8
+    assert ids(frames) == {0}
+
+
+def test_memory_does_not_grow_with_the_recording(mtcnn: MTCNN) -> None:
+    """No frame is kept that was handed out, and tracks forget what no frame can need."""
+    pictures: list[weakref.ref[np.ndarray]] = []
+
+    def frames() -> Iterator[Frame]:
+        for frame in played(lambda time: [(ONE, (250, 180))], 4.0, size=(180, 320)):
+            pictures.append(weakref.ref(frame.image))
+            yield frame
+
+    most = 0
+    for _ in FaceTracker(mtcnn).follow(frames()):
+        most = max(most, sum(picture() is not None for picture in pictures))
+    assert len(pictures) == 100
+    assert most <= 14

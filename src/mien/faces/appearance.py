@@ -26,7 +26,7 @@ def describe(image: Image, face: Detection) -> Vector:
     pixels = cut(image, square, SIDE).astype(np.float32)
     grey = pixels.mean(axis=2)
     parts = np.concatenate([_edges(grey), _centred(_cells(grey, 16)), 0.7 * _colours(pixels)])
-    vector: Vector = parts / np.linalg.norm(parts)
+    vector: Vector = parts / (np.linalg.norm(parts) + 1e-6)
     return vector
 
 

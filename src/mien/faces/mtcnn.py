@@ -90,28 +90,31 @@ class MTCNN:
         squares = squared(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
         found: list[Detection | None] = [None] * len(squares)
         seen = [k for k, box in enumerate(squares) if _touches(box, image)]
+        if not seen:
+            return found
+        looks = np.concatenate([_scaled_about_centre(squares[k], LOOKS) for k in seen])
         with torch.inference_mode(), one_thread():
-            for k in seen:
-                face = self._looked_at(image, squares[k])
-                found[k] = face if face.score > self.thresholds[2] else None
+            windows = torch.cat([self._windows(image, part) for part in np.split(looks, len(seen))])
+            batches = [torch.cat([part, part.flip(-1)]) for part in windows.split(64 * len(LOOKS))]
+            answers = [_averaged_with_mirrored(*self._run(self._nets.output, [batch])) for batch in batches]
+        odds, offset, shares = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        faces, points = _placed(looks, offset, shares)
+        for i, k in enumerate(seen):
+            own = slice(i * len(LOOKS), (i + 1) * len(LOOKS))
+            score = 1 / (1 + float(np.exp(-odds[own].mean())))
+            if score > self.thresholds[2]:
+                found[k] = Detection(faces[own].mean(axis=0), score, points[own].mean(axis=0))
         return found
 
-    def _looked_at(self, image: Image, box: Floats) -> Detection:
-        """O-Net's answers about one square box over several looks, averaged. Touches only the pixels around the box."""
-        looks = _scaled_about_centre(box, LOOKS)
+    def _windows(self, image: Image, looks: Floats) -> Tensor:
+        """What O-Net sees of squares about one centre, the largest last; touches only the pixels under that one."""
         height, width = image.shape[:2]
         left, top, right, bottom = np.floor(looks[-1]).astype(int)
         x, y = max(left, 0), max(top, 0)
         part = image[y : min(bottom, height), x : min(right, width)]
         ratio = max(1, (right - left) // (3 * OutputNet.window))
         views = IntegralImages(self._tensor(shrunk(part[None], ratio)))
-        windows = views.windows(np.zeros(len(looks)), (looks - (x, y, x, y)) / ratio, OutputNet.window)
-        score, offset, shares = self._run(self._nets.output, [torch.cat([windows, windows.flip(-1)])])
-        offset, shares = _averaged_with_mirrored(offset, shares)
-        faces, points = _placed(looks, offset, shares)
-        bounded = score.clip(1e-6, 1 - 1e-6)
-        odds = float(np.log(bounded / (1 - bounded)).mean())
-        return Detection(faces.mean(axis=0), 1 / (1 + float(np.exp(-odds))), points.mean(axis=0))
+        return views.windows(np.zeros(len(looks)), (looks - (x, y, x, y)) / ratio, OutputNet.window)
 
     def _tensor(self, images: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(images).to(self.device)
@@ -230,13 +233,15 @@ def _scaled_about_centre(box: Floats, scales: tuple[float, ...]) -> Floats:
     return np.stack([np.concatenate([centre - half * scale, centre + half * scale]) for scale in scales])
 
 
-def _averaged_with_mirrored(offset: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """The first half of the answers averaged with the second half, which was given for mirrored windows."""
+def _averaged_with_mirrored(score: Floats, offset: Floats, shares: Floats) -> tuple[Floats, Floats, Floats]:
+    """Log-odds, offsets and landmarks: the first half of the answers averaged with the second, for mirrored windows."""
+    bounded = score.clip(1e-6, 1 - 1e-6)
+    odds = np.log(bounded / (1 - bounded)).reshape(2, -1).mean(axis=0)
     offset, mirrored = np.split(offset, 2)
     shares, turned = np.split(shares, 2)
     mirrored = mirrored[:, [2, 1, 0, 3]] * (-1, 1, -1, 1)
     turned = turned[:, [1, 0, 2, 4, 3]] * (-1, 1) + (1, 0)  # what was the left eye is now the right one
-    return (offset + mirrored) / 2, (shares + turned) / 2
+    return odds, (offset + mirrored) / 2, (shares + turned) / 2
 
 
 def _suppress_each(

@@ -264,7 +264,8 @@ class _Run:
         for track in list(self._active):
             last = track.last.moment
             long = last.time - track.first.time + step >= self._settings.min_length
-            if not track.confirmed and long and track.certainty >= self._certainty:
+            seen = last.number == moment.number
+            if seen and long and not track.confirmed and track.certainty >= self._certainty:
                 track = self._recognised(track)
                 track.confirmed = True
             if moment.time - last.time > max(self._settings.bridge, 2.5 * step):
