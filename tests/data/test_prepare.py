@@ -128,14 +128,15 @@ def test_changed_recordings_settings_and_lost_clips_are_done_again(
     report = prepare([corpus], out, SETTINGS)
     first, count = contents(out), len(scripted)
     (out / report.with_status("ok")[0].clips[0]["path"]).unlink()
+    (out / report.with_status("ok")[1].clips[0]["path"]).write_bytes(b"")
     prepare([corpus], out, SETTINGS)
-    assert len(scripted) == count + 1
+    assert len(scripted) == count + 2
     assert contents(out) == first
     video(corpus / "s1/talk.mp4", 120, frames=30)
     assert list(Manifest.read(prepare([corpus], out, SETTINGS).manifest).frame["frames"]) == [20, 30, 20]
-    assert len(scripted) == count + 2
+    assert len(scripted) == count + 3
     prepare([corpus], out, SETTINGS.model_copy(update={"quality": 30}))
-    assert len(scripted) == count + 6
+    assert len(scripted) == count + 7
 
 
 def test_clips_that_are_no_longer_made_are_removed(corpus: Path, tmp_path: Path, scripted: list[str]) -> None:

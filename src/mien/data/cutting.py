@@ -198,7 +198,7 @@ def _keep(strip: Strip, source: Source, out: Path, main: bool) -> dict[str, Any]
         record["labels"] = labels.as_posix()
     (out / path).parent.mkdir(parents=True, exist_ok=True)
     os.replace(strip.file, out / path)
-    record["bytes"] = (out / path).stat().st_size
+    record["bytes"] = {name: (out / record[name]).stat().st_size for name in ("path", "labels") if name in record}
     return record
 
 

@@ -79,10 +79,9 @@ class Journal:
         return {str(clip[key]) for clip in clips for key in ("path", "labels") if clip.get(key)}
 
     def _is_there(self, clip: dict[str, Any]) -> bool:
-        path = self.out / str(clip["path"])
-        labels = clip.get("labels")
-        whole = path.is_file() and path.stat().st_size == clip["bytes"]
-        return whole and (labels is None or (self.out / str(labels)).is_file())
+        """Sizes too: after a power cut a file may have its name and nothing in it."""
+        files = {name: self.out / str(clip[name]) for name in ("path", "labels") if name in clip}
+        return all(file.is_file() and file.stat().st_size == clip["bytes"][name] for name, file in files.items())
 
     def _file(self, source: Source) -> Path:
         name = hashlib.sha256(source.id.encode()).hexdigest()[:24]
