@@ -17,7 +17,7 @@ from mien.data.order import EpochOrder
 from mien.data.sampling import EvenViews, RandomWindow
 from mien.data.settings import AugmentationSettings
 from mien.data.targets import TargetSpec
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models.specification import Inputs, SoundInput, VideoInput
 
 INPUTS = Inputs(
@@ -150,6 +150,21 @@ def test_too_many_unreadable_clips_stop_the_work(corpus: Manifest, tmp_path: Pat
     loader = training(with_broken(corpus, tmp_path, 2), max_unreadable=0.1)
     with pytest.raises(MienError, match=r"2 of 10 clips could not be read, more than the 10% .*no such file") as caught:
         list(loader)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_wrong_annotation_ends_the_work_with_one_line(corpus: Manifest, tmp_path: Path, workers: int) -> None:
+    wrong = tmp_path / "labels.csv"
+    wrong.write_text("time,valence\n0,high\n1,0.2\n")
+    frame = corpus.frame.copy()
+    frame["path"] = [str(corpus.root / path) for path in frame["path"]]
+    frame["labels"] = str(wrong)
+    manifest = Manifest(frame, tmp_path)
+    spec = TargetSpec(("valence",), level="frame")
+    data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(), Deterministic(INPUTS), spec)
+    with pytest.raises(UsageError, match=r"labels.csv: valence = 'high' is not a number") as caught:
+        next(iter(ClipLoader(data, EpochOrder(0, len(data), 2), workers)))
     assert "\n" not in str(caught.value)
 
 

@@ -50,7 +50,7 @@ class Item:
     views: tuple[dict[str, Tensor], ...]
 
 
-class ClipDataset(Dataset[Item | Failure]):
+class ClipDataset(Dataset[Item | Failure | MienError]):
     """Clips of a manifest.
 
     Args:
@@ -99,8 +99,12 @@ class ClipDataset(Dataset[Item | Failure]):
         """Items of an epoch: clips times ``sampling.repeats``."""
         return len(self.ids) * self.sampling.repeats
 
-    def __getitem__(self, key: tuple[int, int]) -> Item | Failure:
-        return self.item(*key)
+    def __getitem__(self, key: tuple[int, int]) -> Item | Failure | MienError:
+        """``item``, for the loader: an error is handed over whole, since torch would turn a worker's into a report."""
+        try:
+            return self.item(*key)
+        except MienError as error:
+            return error
 
     def item(self, epoch: int, position: int) -> Item | Failure:
         """Item at a position of an epoch, or the record of why it could not be read.

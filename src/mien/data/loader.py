@@ -40,6 +40,12 @@ def collate(items: Sequence[Item | Failure]) -> Batch:
     return batch
 
 
+def _collate(items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
+    """The batch, or the first error that ends the work."""
+    error = next((item for item in items if isinstance(item, MienError)), None)
+    return error or collate([item for item in items if not isinstance(item, MienError)])
+
+
 def _stack(key: str, tensors: list[Tensor]) -> Tensor:
     if len({tensor.shape for tensor in tensors}) == 1:
         return torch.stack(tensors)
@@ -89,7 +95,7 @@ class ClipLoader:
             dataset,
             batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=_collate,
             worker_init_fn=_one_thread,
             persistent_workers=workers > 0,
             prefetch_factor=prefetch if workers > 0 else None,
@@ -106,10 +112,13 @@ class ClipLoader:
         """The rest of the current epoch.
 
         Raises:
+            UsageError: the annotation itself is wrong.
             MienError: more clips than ``max_unreadable`` allows could not be read.
         """
         self._sampler.start(self.epoch, self.batch)
         for batch in self._loader:
+            if isinstance(batch, MienError):
+                raise batch
             self.batch += 1
             self._count(batch["failures"])
             yield batch
