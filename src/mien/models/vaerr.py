@@ -18,6 +18,7 @@ from mien.models.registry import register_model
 from mien.models.specification import Inputs, VideoInput
 
 Activation = Literal["relu", "prelu"]
+Frozen = Literal["none", "stem", "all"]
 
 
 def _activation(kind: Activation, width: int) -> nn.Module:
@@ -65,6 +66,8 @@ class FrameResNet(Encoder):
         channels: 1 for grey (published), 3 for colour.
         activation: ``relu`` (published) or ``prelu``.
         pooled_shortcut: average-pool before the shortcut's projection instead of striding it.
+        frozen: what fine-tuning leaves as it is: ``none``, the 3-D ``stem``, or ``all`` of the encoder. Frozen batch
+            norms keep their running statistics too (in the published code these move on).
 
     Input ``video`` is ``(B, channels, T, H, W)`` of any size; ``frames`` of the result is ``(B, T, widths[-1])``.
     """
@@ -78,8 +81,11 @@ class FrameResNet(Encoder):
         channels: int = 1,
         activation: Activation = "relu",
         pooled_shortcut: bool = False,
+        frozen: Frozen = "none",
     ) -> None:
         super().__init__()
+        if frozen not in ("none", "stem", "all"):
+            raise UsageError(f"frozen={frozen!r} is not known; choose none, stem or all")
         self.feature_dim = widths[-1]
         self.depth = len(widths)
         stem = widths[0]
@@ -97,6 +103,16 @@ class FrameResNet(Encoder):
             self.stages.append(nn.Sequential(*stage))
             before = width
         self.apply(_initialise)
+        self._frozen: list[nn.Module] = {"none": [], "stem": [self.stem], "all": [self.stem, self.stages]}[frozen]
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> FrameResNet:
+        """As ``nn.Module.train``; what is frozen stays in eval mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """``pooled`` is the mean over valid frames (``length``), ``frames`` one vector per input frame."""

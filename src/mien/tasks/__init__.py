@@ -8,13 +8,14 @@ from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import create_encoder
 from mien.models.specification import TaskConfig
+from mien.tasks.binned import Binned
 from mien.tasks.classification import Classification
 from mien.tasks.contract import Task
 from mien.tasks.dimensions import Dimensions
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (Classification, Dimensions)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (Binned, Classification, Dimensions)}
 
-__all__ = ["TASKS", "Classification", "Dimensions", "Task", "create_model", "create_task"]
+__all__ = ["TASKS", "Binned", "Classification", "Dimensions", "Task", "create_model", "create_task"]
 
 
 def create_task(config: TaskConfig) -> Task:

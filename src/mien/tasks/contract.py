@@ -34,6 +34,11 @@ class Task:
     def classes(self) -> tuple[str, ...] | None:
         return None
 
+    @property
+    def bins(self) -> int | None:
+        """Equal bins over -1..1 that values are also told as (``details``); None where they are not."""
+        return None
+
     def target_columns(self) -> tuple[str, ...]:
         """Manifest columns that hold the truth (for per-frame tasks: the label file's columns)."""
         raise NotImplementedError
@@ -53,6 +58,10 @@ class Task:
     def read(self, outputs: Tensor) -> Tensor:
         """Raw outputs → what users get: probabilities or values, same leading shape, one column per ``columns()``."""
         raise NotImplementedError
+
+    def details(self, outputs: Tensor) -> Tensor | None:
+        """What ``read`` leaves out and a report shows (probabilities of bins), ``(..., E)``; None where nothing is."""
+        return None
 
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of ``read``."""
