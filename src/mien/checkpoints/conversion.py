@@ -89,8 +89,8 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     model = _filled(specification, plan, converter.to_mien(foreign.state, plan), str(file))
     save(model, specification, folder)
     kept = set(converter.to_published(_with_encoder_prefix(model), plan))
-    carried = tuple(sorted(kept & foreign.state.keys()))
-    return Conversion(plan, folder, carried, tuple(sorted(foreign.state.keys() - kept)))
+    carried = {name for name in foreign.state if converter.model_name(name) in kept}
+    return Conversion(plan, folder, tuple(sorted(carried)), tuple(sorted(foreign.state.keys() - carried)))
 
 
 def export(system: str, source: Path | str, file: Path) -> int:
@@ -114,7 +114,7 @@ def plan_of(specification: Specification) -> Plan:
 
 def _filled(specification: Specification, plan: Plan, state: Mapping[str, Tensor], source: str) -> Recogniser | Encoder:
     with SkipInitialisation():
-        if plan.form == "pretraining":
+        if plan.form == "pretraining" and plan.pretext_kind:
             pretext = create_pretext(plan.pretext_kind, plan.model, plan.arguments, VideoInput(stride=1), plan.pretext)
             load_strictly(pretext, state, source)
             return pretext.encoder
@@ -145,7 +145,12 @@ def _inputs(plan: Plan, stride: Any) -> Inputs:
 
 
 def _task(plan: Plan, settings: Settings) -> TaskConfig:
-    names: Sequence[str] = settings.outputs or [f"output_{i}" for i in range(plan.outputs)]
+    if plan.task is not None:
+        names: Sequence[str] = settings.outputs or plan.task.outputs
+        if len(names) != len(plan.task.outputs):
+            raise UsageError(f"{len(names)} names were given for a head that reads {', '.join(plan.task.outputs)}")
+        return plan.task.model_copy(update={"outputs": tuple(names)})
+    names = settings.outputs or [f"output_{i}" for i in range(plan.outputs)]
     if len(names) != plan.outputs:
         raise UsageError(f"{len(names)} names were given for a head with {plan.outputs} outputs; give one for each")
     return TaskConfig(kind=settings.task, outputs=tuple(names))

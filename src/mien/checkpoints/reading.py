@@ -31,7 +31,7 @@ INERT_TYPES: tuple[str, ...] = (
 )
 
 # Entries under which training programs keep the weights, in the order in which they are tried.
-WRAPPERS: tuple[str, ...] = ("model", "module", "state_dict", "model_state_dict")
+WRAPPERS: tuple[str, ...] = ("model", "module", "netG", "state_dict", "model_state_dict", "student")
 
 
 class Inert:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.boxes import Box, anchored_box, area_box, erase_box
+from mien.data.disturbance import disturb
 from mien.data.inputs import LUMA, normalise, sound_tensors, square, to_channels, to_tensors, video_tensors
 from mien.data.randaugment import rand_augment
 from mien.data.settings import AugmentationSettings
@@ -62,13 +63,13 @@ class Augmented:
         matrix = colour_matrix(frames, settings, rng)
         # Antialiasing costs half of the loader's time here and random crops seldom shrink by much.
         pictures = to_channels(frames, video.channels)
-        if pictures.shape[-2:] != (video.size, video.size):
-            pictures = F.interpolate(pictures, (video.size, video.size), mode="bilinear", align_corners=False)
+        pictures = stretch(pictures, (video.size, video.size))
         if matrix is not None:
             pictures = recolour(pictures, matrix, video.channels)
         values = normalise(pictures, video)
         if rng.random() < settings.erase:
             erase(values, settings, rng)
+        disturb(values, settings, rng)
         present = torch.from_numpy(np.ascontiguousarray(clip.present))
         return {"video": values, "video_present": present}
 
@@ -77,6 +78,13 @@ class Augmented:
         if settings.crop == "anchored":
             return anchored_box(height, width, settings.crop_sizes, size, rng)
         return area_box(height, width, settings.crop_scale, settings.crop_ratio, rng)
+
+
+def stretch(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """Float ``(T, C, H, W)`` → ``(T, C, *size)``, bilinear without antialiasing; untouched where it fits."""
+    if pictures.shape[-2:] == size:
+        return pictures
+    return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
 def colour_matrix(

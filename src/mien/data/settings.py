@@ -110,6 +110,10 @@ class AugmentationSettings(BaseModel):
         grey: probability of taking the colour out.
         erase: probability of filling one box with normal noise.
         erase_scale: smallest and largest share of the area of that box.
+        holes: number of square holes, ``hole_side`` wide as a share of the picture's side, the same in all frames.
+        drop_frames: probability of blanking a frame.
+        salt_and_pepper: share of the pixels that turn white or black.
+        solarise: probability of turning over everything brighter than ``solarise_from`` of the clip's range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -126,6 +130,12 @@ class AugmentationSettings(BaseModel):
     grey: float = Probability
     erase: float = Probability
     erase_scale: tuple[float, float] = (0.02, 1 / 3)
+    holes: int = Field(default=0, ge=0)
+    hole_side: float = Field(default=0.2, gt=0.0, le=1.0)
+    drop_frames: float = Probability
+    salt_and_pepper: float = Probability
+    solarise: float = Probability
+    solarise_from: float = Field(default=0.9, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _check(self) -> AugmentationSettings:

@@ -103,7 +103,8 @@ class FrameResNet(Encoder):
             self.stages.append(nn.Sequential(*stage))
             before = width
         self.apply(_initialise)
-        self._frozen: list[nn.Module] = {"none": [], "stem": [self.stem], "all": [self.stem, self.stages]}[frozen]
+        frozen_by_name: dict[str, list[nn.Module]] = {"none": [], "stem": [self.stem], "all": [self.stem, self.stages]}
+        self._frozen = frozen_by_name[frozen]
         for module in self._frozen:
             module.requires_grad_(False)
 

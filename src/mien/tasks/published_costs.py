@@ -17,7 +17,6 @@ from torch.nn import functional
 from mien.errors import MienError
 from mien.tasks.binned_losses import Told
 
-ITERATIONS = 5
 NORM_WEIGHT = 0.01
 
 
@@ -55,15 +54,13 @@ class PublishedCosts:
         return 1.0 + (truth - guess).abs().float()
 
 
-def lloyd(rows: Tensor, centroids: Tensor, iterations: int = ITERATIONS) -> tuple[Tensor, Tensor]:
+def lloyd(rows: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Clusters ``(N,)`` of rows ``(N, D)`` and the moved centroids ``(K, D)``; empty clusters become NaN for good.
 
-    The nearest centroid is the lowest number among equals, and NaN never wins.
+    One step of Lloyd's algorithm: the published loop runs five times, but clusters and centroids recorded from it are
+    those of its first step. The nearest centroid is the lowest number among equals, and NaN never wins.
     """
-    labels = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
-    for _ in range(iterations):
-        distance = (rows[:, None] - centroids[None]).square().sum(dim=-1)
-        labels = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).argmin(dim=1)
-        sums = torch.zeros_like(centroids).index_add_(0, labels, rows)
-        centroids = sums / torch.bincount(labels, minlength=len(centroids)).to(rows)[:, None]
-    return labels, centroids
+    distance = (rows[:, None] - centroids[None]).square().sum(dim=-1)
+    labels = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).argmin(dim=1)
+    sums = torch.zeros_like(centroids).index_add_(0, labels, rows)
+    return labels, sums / torch.bincount(labels, minlength=len(centroids)).to(rows)[:, None]

@@ -45,8 +45,20 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
     """Learning rate of every optimiser step before layer-wise decay: float64 ``(total steps,)``."""
     optimiser, schedule = recipe.optimiser, recipe.schedule
     scale = recipe.data.batch / optimiser.base_batch if optimiser.base_batch else 1.0
+    if schedule.shape == "held_cosine":
+        assert schedule.epochs is not None  # the schema holds it
+        return held_cosine(optimiser.lr * scale, schedule.epochs, steps_per_epoch)
     warmup = schedule.warmup_steps
     if warmup is None:
         warmup = int((schedule.warmup_epochs or 0) * steps_per_epoch)
     steps = total_steps(recipe, steps_per_epoch)
     return cosine_schedule(optimiser.lr * scale, optimiser.min_lr * scale, steps, warmup)
+
+
+def held_cosine(base: float, epochs: int, steps_per_epoch: int) -> NDArray[np.float64]:
+    """Rate per step as SS-VAERR published it: the cosine moves after each epoch by the epoch that has ended.
+
+    So the first two epochs run at ``base``, and the rate is constant within an epoch.
+    """
+    ended = np.maximum(np.arange(epochs) - 1, 0)
+    return np.repeat(base * 0.5 * (1 + np.cos(np.pi * ended / epochs)), steps_per_epoch)

@@ -124,15 +124,22 @@ class Optimiser(Section):
 
 
 class Schedule(Section):
-    """Length of training and of the linear warm-up, each in epochs or in optimiser steps; then cosine to ``min_lr``."""
+    """Length of training and of the linear warm-up, each in epochs or in optimiser steps; then cosine to ``min_lr``.
+
+    ``shape``: ``cosine`` moves at every step; ``held_cosine`` once an epoch and an epoch late, without warm-up and down
+    to 0, as SS-VAERR published it.
+    """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     warmup_epochs: float | None = Field(default=None, ge=0)
     warmup_steps: int | None = Field(default=None, ge=0)
+    shape: Literal["cosine", "held_cosine"] = "cosine"
 
     @model_validator(mode="after")
     def _check(self) -> Schedule:
+        if self.shape == "held_cosine" and (self.epochs is None or self.warmup_epochs or self.warmup_steps):
+            raise ValueError("shape='held_cosine' needs epochs, and has no warm-up")
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of epochs and steps")
         if self.warmup_epochs is not None and self.warmup_steps is not None:

@@ -15,6 +15,7 @@ from torch import Tensor
 import mien.checkpoints.convert as package
 from mien.checkpoints.convert.renaming import Renaming
 from mien.errors import UsageError
+from mien.models.specification import TaskConfig
 
 Form = Literal["finetuned", "pretraining"]
 
@@ -29,8 +30,9 @@ class Plan:
         arguments: keyword arguments of its builder.
         outputs: width of the head; 0 where there is none.
         pretext: options of the pretext; empty for ``finetuned``.
-        pretext_kind: which pretext (``mien.pretext.PRETEXTS``).
+        pretext_kind: which pretext (``mien.pretext.PRETEXTS``); empty where the file's encoder is all that is read.
         head: options of the head that the published arguments name.
+        task: what the head is for, where the architecture itself says it.
     """
 
     form: Form
@@ -40,6 +42,7 @@ class Plan:
     pretext: dict[str, Any] = field(default_factory=dict)
     pretext_kind: str = "masked_autoencoder"
     head: dict[str, Any] = field(default_factory=dict)
+    task: TaskConfig | None = None
 
 
 class Converter(ABC):
@@ -72,6 +75,10 @@ class Converter(ABC):
     @abstractmethod
     def renaming(self, plan: Plan) -> Renaming:
         """The table of names for a plan."""
+
+    def model_name(self, published: str) -> str:
+        """The published model's name of a tensor that a file may hold under another one (a pretext's prefix)."""
+        return published
 
     def to_mien(self, state: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
         """Published weights under our names."""
