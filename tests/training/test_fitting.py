@@ -58,7 +58,7 @@ def test_fine_tuning_carries_the_ledger_on_and_ships_the_average(
     assert result.validation["n"] == 4
     assert set(result.validation) == {"uar", "war", "macro_f1", "weighted_f1", "n"}
     shipped = load_file(tmp_path / "run/bundle/model.safetensors")
-    best = load_file(tmp_path / "run/checkpoints/best.safetensors")
+    best = load_file(next((tmp_path / "run/checkpoints").glob("best-*.safetensors")))
     assert all(torch.equal(shipped[name], best[name]) for name in shipped)
     assert json.loads((tmp_path / "run/metrics.json").read_text())["validation"] == result.validation
     logged = rows(tmp_path / "run/logs/train.csv")
@@ -147,7 +147,7 @@ def test_accumulated_parts_add_up_to_the_batch(task_recipe: MakeRecipe, tmp_path
     for run, parts in (("whole", 1), ("parts", 2)):
         optimiser = {"lr": 1e-3, "accumulate": parts}
         fit(task_recipe(model={"name": "videomae_test"}, optimiser=optimiser), tmp_path / run)
-    one, two = (load_file(tmp_path / run / "checkpoints/best.safetensors") for run in ("whole", "parts"))
+    one, two = (load_file(tmp_path / run / "bundle/model.safetensors") for run in ("whole", "parts"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=1e-5, rtol=1e-4)
 

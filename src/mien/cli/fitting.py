@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +31,7 @@ def fit_recipe(
 
     result = fit(loaded, run or Path("runs") / loaded.name, resume=resume, progress=not as_json)
     if is_first_process():
-        typer.echo(json.dumps(asdict(result)) if as_json else _summary(result))
+        typer.echo(result.to_json() if as_json else _summary(result))
 
 
 def _recipe_of(run: Path | None, resume: bool) -> str:
@@ -56,8 +54,10 @@ def _summary(result: RunResult) -> str:
     if result.unreadable:
         lines.append(f"left out: {len(result.unreadable)} unreadable clip(s), listed in {result.folder}/metrics.json")
     if result.validation:
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in result.validation.items() if name != "n")
-        lines.append(f"validation: {figures} (n = {result.validation.get('n', 0):.0f})")
+        figures = dict(result.validation)
+        count = figures.pop("n") or 0
+        texts = (f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures.items())
+        lines.append(f"validation: {', '.join(texts)} (n = {count:.0f} clips)")
     lines.append(f"weights: {result.weights}")
     lines.append(f"bundle: {result.bundle}")
     return "\n".join(lines)

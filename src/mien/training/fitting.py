@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric import Fabric
 
@@ -82,10 +82,10 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
     if best:
         weights = f"{kind} after step {best['step']}, the best on validation by {next(iter(best['values']))}"
         if fabric.is_global_zero:
-            module.load_state_dict(read_tensors(place.best)[0])
+            module.load_state_dict(read_tensors(place.best(best["step"]))[0])
     else:
         weights = f"{kind} after the last step"
-    values: dict[str, Any] = best.get("values") or (state.values if state.validated == state.step else {})
+    values: dict[str, float] = best.get("values") or (state.values if state.validated == state.step else {})
     result = RunResult(
         folder=str(place.folder),
         bundle=str(place.bundle),
@@ -95,7 +95,7 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
         seconds=round(state.seconds, 1),
         loss=state.loss,
         weights=weights,
-        validation=values,
+        validation={name: value if math.isfinite(value) else None for name, value in values.items()},
         protocol=experiment.protocol.digest,
         unreadable=state.unreadable,
         precision=state.precision,
@@ -109,12 +109,12 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
 
 
 def _card(experiment: Experiment, result: RunResult) -> ModelCard:
-    names = [name for name in result.validation if name != "n"]
-    count = int(result.validation.get("n", 0))
+    figures = {name: value for name, value in result.validation.items() if value is not None and name != "n"}
+    count = int(result.validation.get("n") or 0)
     stage = "Pretrained" if experiment.task is None else "Fine-tuned"
     return ModelCard(
         summary=f"{stage} with the recipe {experiment.recipe.name} for {result.steps} steps ({result.clips} clips).",
-        protocol=f"validation part, digest {result.protocol[:12]}" if names else "",
+        protocol=f"validation part, digest {result.protocol[:12]}" if figures else "",
         weights=result.weights,
-        figures=tuple(Figure(metric=name, value=result.validation[name], n=count) for name in names),
+        figures=tuple(Figure(metric=name, value=value, n=count) for name, value in figures.items()),
     )

@@ -187,9 +187,16 @@ class Loop:
         best = state.best["values"][first] if state.best else math.nan
         if math.isnan(best) or values[first] > best:
             state.best = {"step": state.step, "values": values}
-            if self.fabric.is_global_zero:
-                write_tensors(self.run.best, self.stepper.weights().state_dict(), {"step": str(state.step)})
+            self._keep_best()
         return values
+
+    def _keep_best(self) -> None:
+        """Write the weights, then the checkpoint that names them: at no moment does one lack the other."""
+        if self.fabric.is_global_zero:
+            step = self.state.step
+            write_tensors(self.run.best(step), self.stepper.weights().state_dict(), {"step": str(step)})
+            self.save()
+            self.run.keep_best(step)
 
     def _count_unreadable(self, data: Step) -> None:
         known = self.state.unreadable

@@ -15,7 +15,6 @@ class Meter:
     """Sums since the last time they were looked at."""
 
     loss: float = 0.0
-    weight: float = 0.0
     clips: float = 0.0
     waited: float = 0.0
     extra: dict[str, float] = field(default_factory=dict)

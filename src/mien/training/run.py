@@ -29,7 +29,8 @@ class RunResult:
         steps, clips, seconds: optimiser steps, clips trained on, time spent training.
         loss: mean training loss over the last logging interval.
         weights: which weights the bundle holds, in words.
-        validation: metrics of those weights on the validation part, and ``n``; empty where there is none.
+        validation: metrics of those weights on the validation part, and ``n``; None where a metric is undefined, empty
+            where there is no validation part.
         protocol: digest of the protocol.
         unreadable: reason by id of clips that could not be read.
         precision, devices: how it was computed.
@@ -43,18 +44,23 @@ class RunResult:
     seconds: float
     loss: float
     weights: str
-    validation: dict[str, float]
+    validation: dict[str, float | None]
     protocol: str
     unreadable: dict[str, str]
     precision: str
     devices: int
+
+    def to_json(self, indent: int | None = None) -> str:
+        """All fields as strict JSON."""
+        return json.dumps(asdict(self), indent=indent, allow_nan=False)
 
 
 class Run:
     """A run's folder.
 
     Holds ``recipe.yaml`` (resolved), ``protocol.json``, ``logs/``, ``checkpoints/last.safetensors`` (to go on from),
-    ``checkpoints/best.safetensors`` (weights of the best validation), ``metrics.json`` and ``bundle/`` once finished.
+    ``checkpoints/best-<step>.safetensors`` (weights of the best validation), and once finished ``metrics.json`` and
+    ``bundle/``.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -63,7 +69,6 @@ class Run:
         self.protocol = self.folder / "protocol.json"
         self.logs = self.folder / "logs"
         self.last = self.folder / "checkpoints" / "last.safetensors"
-        self.best = self.folder / "checkpoints" / "best.safetensors"
         self.metrics = self.folder / "metrics.json"
         self.bundle = self.folder / "bundle"
 
@@ -103,9 +108,19 @@ class Run:
         protocol.write(self.protocol)
         write_text(self.recipe, dump_recipe(recipe, f"Resolved by mien {__version__}: every default is written out."))
 
+    def best(self, step: int) -> Path:
+        """Where the weights of the best validation, at ``step``, lie."""
+        return self.last.with_name(f"best-{step}.safetensors")
+
+    def keep_best(self, step: int) -> None:
+        """Remove the weights of earlier best validations; call once a checkpoint names ``step`` as the best."""
+        for path in self.last.parent.glob("best-*.safetensors"):
+            if path != self.best(step):
+                path.unlink()
+
     def finish(self, result: RunResult) -> None:
         """Write ``metrics.json``: the run is complete."""
-        write_text(self.metrics, json.dumps(asdict(result), indent=2) + "\n")
+        write_text(self.metrics, result.to_json(indent=2) + "\n")
 
     def result(self) -> RunResult | None:
         """What a finished run came to; None while it is not finished."""
