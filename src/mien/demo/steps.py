@@ -27,6 +27,7 @@ from mien.training.run import RunResult
 Tell = Callable[[str, float | None], None]
 
 SIZE = 64  # pixels of a prepared face, as the demo's recipes read them
+MIN_FACE = 60  # pixels; the corpus shows larger faces, and the search is quicker without small ones
 NEW_VIDEO_SECONDS = 12.0
 
 
@@ -93,7 +94,7 @@ def run_demo(folder: Path, seed: int = 0, tell: Tell | None = None, overrides: t
         prepare(
             [folder / "corpus" / "manifest.csv"],
             folder / "clips",
-            PrepareSettings(crop=crop),
+            PrepareSettings(crop=crop, min_face=MIN_FACE),
             os.cpu_count() or 1,
             _share(tell, "finding and cutting faces"),
         )
