@@ -37,6 +37,7 @@ ROOMS = {
         "recipes",
     },
     "inference": {"errors", "media", "faces", "data.inputs", "models", "tasks", "checkpoints"},
+    "extraction": {"errors", "media", "faces", "data", "models", "checkpoints", "nn"},
     "recipes": set(),
 }
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from mien.checkpoints.bundle import build, load, save
 from mien.checkpoints.convert.base import Plan, get_converter
 from mien.checkpoints.files import write_weights
-from mien.checkpoints.reading import read_foreign
 from mien.checkpoints.strict import load_strictly
 from mien.errors import MienError, UsageError
-from mien.models import Encoder, Recogniser, default_inputs
+from mien.models import Encoder, Recogniser
+from mien.models.registry import inputs_for
 from mien.models.specification import Inputs, Provenance, Specification, TaskConfig, VideoInput
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import create_pretext
@@ -70,7 +70,7 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     """
     settings = settings or Settings()
     converter = get_converter(system)
-    foreign = read_foreign(file, settings.entry)
+    foreign = converter.read(file, settings.entry)
     told = {"input_size": settings.size, "num_frames": settings.frames, "num_heads": settings.heads}
     options = foreign.options | {name: value for name, value in told.items() if value is not None}
     plan = converter.plan_state(foreign.state, options)
@@ -132,7 +132,7 @@ def _with_encoder_prefix(model: Recogniser | Encoder) -> dict[str, Tensor]:
 
 def _inputs(plan: Plan, stride: Any) -> Inputs:
     """The registered inputs with the checkpoint's size and length."""
-    inputs = default_inputs(plan.model)
+    inputs = inputs_for(plan.model, plan.arguments)
     if inputs.video is None:
         return inputs
     size = int(plan.arguments.get("size", inputs.video.size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,15 @@ def read_pickled(path: Path | str, inert: Iterable[str] = ()) -> Any:
         path: the file.
         inert: dotted names of further types that may appear; they are not imported either.
     """
-    path = Path(path)
-    names = (*INERT_TYPES, *inert)
+    return load_inert(Path(path), (*INERT_TYPES, *inert))
+
+
+def load_inert(path: Path, names: Sequence[str], mmap: bool = False) -> Any:
+    """What a PyTorch file holds, with ``names`` and nothing else read as ``Inert``; ``mmap`` leaves tensors on disk."""
     try:
         with torch.serialization.safe_globals([(Inert, name) for name in names]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes on old or odd pickle protocols; what matters is raised
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a crafted or damaged file may raise anything at all
         raise MienError(_refusal(path, error)) from error
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any, TypeVar
 
 from mien.errors import UsageError
 from mien.models.contract import Encoder
-from mien.models.specification import Inputs
+from mien.models.specification import Inputs, StreamInput
 
 Builder = Callable[..., Encoder]
 B = TypeVar("B", bound=Builder)
@@ -81,6 +81,23 @@ def create_encoder(name: str, **arguments: Any) -> Encoder:
 def default_inputs(name: str) -> Inputs:
     """How the registered configuration is fed unless a recipe says otherwise."""
     return _inputs[_known(name)]
+
+
+def inputs_for(name: str, arguments: Mapping[str, Any]) -> Inputs:
+    """How a registered configuration is fed with these arguments: ``streams`` (name → width) replaces its streams."""
+    inputs = default_inputs(name)
+    streams = arguments.get("streams")
+    if not isinstance(streams, Mapping) or not streams:
+        return inputs
+    steps = {stream.name: stream for stream in inputs.streams}
+    first = inputs.streams[0] if inputs.streams else None
+    new = tuple(
+        steps.get(name_, StreamInput(name=name_, width=width, steps=first.steps if first else None)).model_copy(
+            update={"width": int(width)}
+        )
+        for name_, width in streams.items()
+    )
+    return inputs.model_copy(update={"streams": new})
 
 
 def describe(name: str) -> str:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models.contract import Encoder, Features, ModelInputs
 from mien.models.registry import register_model
 from mien.models.specification import Inputs, StreamInput
@@ -19,6 +19,9 @@ from mien.nn import Mlp, sinusoid_table
 
 # Widths of the published feature streams; 27 action units and expressions are followed by 5 zeros so that heads divide.
 WIDTHS = {"visual": 768, "audio": 512, "text": 768, "fau": 32}
+
+# What the published heads give, in their order (Hume-Reaction, MuSe 2022).
+REACTIONS = ("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise")
 
 
 class PerceiverLayer(nn.Module):
@@ -71,6 +74,8 @@ class StreamPerceiver(Encoder):
         latents, dim, depth, heads: number and width of the latents, self-attention layers and heads.
         dropout: on attention weights while training.
         time_embedding: add sinusoids over the steps; the published model has none.
+        modality_embedding: add a learned vector to each stream where it is there, and put another in its place where
+            it is not; the published model has none and sees zeros.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class StreamPerceiver(Encoder):
         heads: int = 8,
         dropout: float = 0.1,
         time_embedding: bool = False,
+        modality_embedding: bool = False,
     ) -> None:
         super().__init__()
         self.streams = dict(streams)
@@ -90,30 +96,54 @@ class StreamPerceiver(Encoder):
         self.feature_dim = dim
         self.depth = depth
         self.time_embedding = time_embedding
+        self.modality_embedding = modality_embedding
         width = sum(streams.values())
+        for given in (dim, width):
+            if given % heads:
+                raise UsageError(f"{heads} heads do not divide a width of {given}; choose other streams or heads")
         self.latents = nn.Parameter(torch.empty(latents, dim).normal_(std=0.02))
         self.read = PerceiverLayer(dim, heads, width, dropout)
         self.blocks = nn.ModuleList(PerceiverLayer(dim, heads, None, dropout) for _ in range(depth))
         self.output_query = nn.Parameter(torch.empty(1, dim).normal_(std=0.02))
         self.decode = PerceiverLayer(dim, 1, dim, dropout)
+        if modality_embedding:
+            self.seen = _vectors(streams)
+            self.unseen = _vectors(streams)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
     def join(self, inputs: ModelInputs) -> Tensor:
-        """All streams side by side ``(B, T, sum of widths)``; an absent one is zeros, as the published model had it."""
+        """All streams side by side ``(B, T, sum of widths)``; what is absent is zeros, as the published model had it.
+
+        A stream is absent where its key is, or where ``<name>_present`` (B,) or (B, T) is False. Narrower streams are
+        followed by zeros (the published action units: 27 values and 5 zeros).
+        """
         there = [inputs[name] for name in self.streams if name in inputs]
         if not there:
             raise MienError(f"none of the streams {', '.join(self.streams)} is there; a prediction needs at least one")
-        batch, steps = there[0].shape[:2]
-        parts = []
-        for name, width in self.streams.items():
-            x = inputs.get(name)
-            if x is None:
-                x = there[0].new_zeros(batch, steps, width)
-            parts.append(F.pad(x, (0, width - x.shape[-1])))
-        return torch.cat(parts, dim=-1)
+        steps = max(x.shape[1] for x in there)
+        return torch.cat([self._stream(name, inputs, there[0], steps) for name in self.streams], dim=-1)
+
+    def _stream(self, name: str, inputs: ModelInputs, like: Tensor, steps: int) -> Tensor:
+        width, x = self.streams[name], inputs.get(name)
+        present = like.new_zeros(len(like), steps, 1)
+        if x is None:
+            x = like.new_zeros(len(like), steps, width)
+        elif x.shape[1] != steps or x.shape[2] > width:
+            raise MienError(
+                f"stream {name} is {x.shape[1]} steps of {x.shape[2]} values, not {steps} of {width}; "
+                "extract all streams with the same number of steps"
+            )
+        else:
+            x = F.pad(x, (0, width - x.shape[2]))
+            mask = inputs.get(f"{name}_present")
+            present = present + 1 if mask is None else (present + mask.reshape(len(x), -1, 1).to(x))
+            x = x * present
+        if not self.modality_embedding:
+            return x
+        return x + present * self.seen[name] + (1 - present) * self.unseen[name]
 
     def forward_features(self, inputs: ModelInputs) -> Features:
         """``tokens`` are the latents after the last block."""
@@ -131,7 +161,13 @@ class StreamPerceiver(Encoder):
         part = name.split(".")
         if part[0] == "blocks":
             return int(part[1]) + 1
-        return 0 if part[0] in {"latents", "read"} else self.depth + 1
+        return 0 if part[0] in {"latents", "read", "seen", "unseen"} else self.depth + 1
+
+
+def _vectors(streams: dict[str, int]) -> nn.ParameterDict:
+    return nn.ParameterDict(
+        {name: nn.Parameter(torch.empty(width).normal_(std=0.02)) for name, width in streams.items()}
+    )
 
 
 def _inputs(*names: str) -> Inputs:
@@ -139,7 +175,8 @@ def _inputs(*names: str) -> Inputs:
 
 
 def _perceiver(names: tuple[str, ...], options: dict[str, object]) -> StreamPerceiver:
-    return StreamPerceiver({name: WIDTHS[name] for name in names}, **options)  # type: ignore[arg-type]
+    streams = options.pop("streams", None) or {name: WIDTHS[name] for name in names}
+    return StreamPerceiver(streams, **options)  # type: ignore[arg-type]
 
 
 @register_model(_inputs("visual", "audio"))

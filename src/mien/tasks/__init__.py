@@ -12,10 +12,11 @@ from mien.tasks.binned import Binned
 from mien.tasks.classification import Classification
 from mien.tasks.contract import Task
 from mien.tasks.dimensions import Dimensions
+from mien.tasks.intensities import Intensities
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (Binned, Classification, Dimensions)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (Binned, Classification, Dimensions, Intensities)}
 
-__all__ = ["TASKS", "Binned", "Classification", "Dimensions", "Task", "create_model", "create_task"]
+__all__ = ["TASKS", "Binned", "Classification", "Dimensions", "Intensities", "Task", "create_model", "create_task"]
 
 
 def create_task(config: TaskConfig) -> Task:

@@ -33,6 +33,13 @@ def cosine_schedule(base: float, final: float, steps: int, warmup: int = 0, star
     return np.concatenate([rising, final + 0.5 * (base - final) * (1 + np.cos(np.pi * decay))])
 
 
+def halving_schedule(base: float, every: int, steps: int) -> NDArray[np.float64]:
+    """``base`` for ``every`` steps, then half of it for as many, and so on: float64 ``(steps,)`` (ViPER, 2022)."""
+    if every < 1:
+        raise UsageError(f"a rate cannot be halved every {every} steps; give 1 or more")
+    return np.asarray(base * 0.5 ** (np.arange(steps) // every), dtype=np.float64)
+
+
 def total_steps(recipe: Recipe, steps_per_epoch: int) -> int:
     """Optimiser steps of the whole run."""
     if recipe.schedule.steps is not None:

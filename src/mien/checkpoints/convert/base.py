@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import mien.checkpoints.convert as package
 from mien.checkpoints.convert.renaming import Renaming
+from mien.checkpoints.reading import Foreign, read_foreign
 from mien.errors import UsageError
 from mien.models.specification import TaskConfig
 
@@ -60,6 +62,10 @@ class Converter(ABC):
     system: ClassVar[str]
     licence: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+
+    def read(self, file: Path, entry: str | None) -> Foreign:
+        """The weights of a published file, without executing it; see ``mien.checkpoints.reading.read_foreign``."""
+        return read_foreign(file, entry)
 
     @abstractmethod
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
