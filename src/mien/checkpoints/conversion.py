@@ -153,7 +153,18 @@ def _task(plan: Plan, settings: Settings) -> TaskConfig:
     names = settings.outputs or [f"output_{i}" for i in range(plan.outputs)]
     if len(names) != plan.outputs:
         raise UsageError(f"{len(names)} names were given for a head with {plan.outputs} outputs; give one for each")
-    return TaskConfig(kind=settings.task, outputs=tuple(names))
+    activation = plan.head.get("activation") or "none"
+    if activation != "none" and (settings.task != "dimensions" or activation not in ("tanh", "sigmoid")):
+        raise UsageError(
+            f"this head ends in {activation}, which task {settings.task!r} does not do; tanh and sigmoid are options "
+            "of the task dimensions"
+        )
+    return TaskConfig(
+        kind=settings.task,
+        outputs=tuple(names),
+        level="frame" if plan.head.get("per_frame") else "clip",
+        options={} if activation == "none" else {"activation": activation},
+    )
 
 
 def _digest(file: Path) -> str:

@@ -38,7 +38,8 @@ def hand_over(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool =
 
     Args:
         source: state of an encoder, or of a pretext or recogniser (then its ``encoder.*`` counts, the rest is dropped).
-        encoder: gets the weights.
+        encoder: gets the weights; where it adds a branch to another encoder (``Encoder.core``), the source may be
+            that one's, and the branch starts anew.
         pretrained: the source was pretrained without labels: parameters under ``encoder.fresh`` keep their start
             values, as published hand-overs do.
 
@@ -46,10 +47,14 @@ def hand_over(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool =
         MienError: a tensor that should be carried is missing in the source, unknown to the encoder, or of another
             shape. Nothing is skipped silently.
     """
-    wrapped = any(name.startswith("encoder.") for name in source)
+    own = encoder.state_dict()
+    inner, _ = encoder.core()
+    branch = {name.split(".")[0] for name in own if not name.startswith(inner)}
+    if inner and not any(name.removeprefix("encoder.").split(".")[0] in branch for name in source):
+        return _into_core(source, encoder, pretrained)
+    wrapped = any(name.removeprefix("encoder.") in own for name in source if name.startswith("encoder."))
     prefix = "encoder." if wrapped else ""
     given = {name.removeprefix(prefix): value for name, value in source.items() if name.startswith(prefix)}
-    own = encoder.state_dict()
     fresh = {name for name in own.keys() | given.keys() if pretrained and name.startswith(encoder.fresh)}
     wanted, offered = own.keys() - fresh, given.keys() - fresh
     if wanted != offered:
@@ -68,6 +73,15 @@ def hand_over(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool =
     outside = {name for name in source if not name.startswith(prefix)}
     dropped = outside | {prefix + name for name in given.keys() & fresh}
     return HandOver(tuple(sorted(wanted)), tuple(sorted(dropped)), tuple(sorted(own.keys() & fresh)))
+
+
+def _into_core(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool) -> HandOver:
+    """Hand over to the encoder inside ``encoder``; names of the result are those of ``encoder``."""
+    prefix, core = encoder.core()
+    done = hand_over(source, core, pretrained)
+    branch = {name for name in encoder.state_dict() if not name.startswith(prefix)}
+    carried, new = ({prefix + name for name in names} for names in (done.carried, done.new))
+    return HandOver(tuple(sorted(carried)), done.dropped, tuple(sorted(new | branch)))
 
 
 def initialise_from(source: Path | str, encoder: Encoder) -> HandOver:

@@ -63,6 +63,10 @@ class Encoder(nn.Module):
         """Names of parameters that are never decayed, besides 1-D tensors and biases."""
         return set()
 
+    def core(self) -> tuple[str, Encoder]:
+        """The encoder that pretraining knows, and its prefix here: another one's where this one only adds a branch."""
+        return "", self
+
 
 class Recogniser(nn.Module):
     """An encoder with the head of a task.

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.models.contract import Encoder, Features, ModelInputs
+from mien.models.contract import Encoder, Features, ModelInputs, video_of
 from mien.models.maedfer import maedfer_base, maedfer_test
 from mien.models.registry import register_model
 from mien.models.tubelet import face_clips
@@ -163,7 +163,7 @@ class MotionEncoder(Encoder):
     def forward_features(self, inputs: ModelInputs) -> Features:
         """As the encoder's, ``pooled`` joined with the motion feature; per-frame features have no motion part."""
         features = self.encoder.forward_features(inputs)
-        motion = self.motion(inputs["video"])
+        motion = self.motion(video_of(inputs))
         pooled = features.pooled + motion if self.join == "add" else torch.cat((features.pooled, motion), dim=1)
         frames = features.frames if self.join == "add" else None
         return Features(pooled, features.tokens, frames)
@@ -172,6 +172,10 @@ class MotionEncoder(Encoder):
         """As the encoder for its parameters; the branch belongs to the last layer (as published)."""
         inner = name.removeprefix("encoder.")
         return self.encoder.layer_of(inner) if inner != name else self.depth + 1
+
+    def core(self) -> tuple[str, Encoder]:
+        """The encoder beside the branch."""
+        return "encoder.", self.encoder
 
     def no_weight_decay(self) -> set[str]:
         """As the encoder."""
@@ -200,8 +204,13 @@ def maedfer_ca_add(**arguments: Any) -> MotionEncoder:
 
 @register_model(_BASE)
 def maedfer_ca_add_4x5x10(**arguments: Any) -> MotionEncoder:
-    """MAE-DFER-CA ``add(4*5)``: regions of 4x5x10 tokens. Published FERV39k UAR / WAR: 41.00 / 51.33 %."""
-    return _base("add", {}, {"region": (4, 5, 10)} | arguments)
+    """MAE-DFER-CA ``add(4*5)``: regions of 4x5x10 tokens. Published FERV39k UAR / WAR: 41.00 / 51.33 %.
+
+    The tokens of the eight pretrained regions do not fit its four; hand-over starts them anew, as published.
+    """
+    model = _base("add", {}, {"region": (4, 5, 10)} | arguments)
+    model.encoder.fresh = (*model.encoder.fresh, "region_tokens")
+    return model
 
 
 @register_model(_BASE)

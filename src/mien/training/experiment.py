@@ -116,7 +116,8 @@ def start_from(source: str, encoder: Encoder, model: str) -> Provenance:
     """Carry the weights of a run, bundle or hub id over into ``encoder``; returns what they have seen so far."""
     folder = hub.pull(source) if hub.is_hub_id(source) else find_bundle(Path(source))
     specification = read_specification(folder)
-    if specification.model != model:
+    beside_a_branch = encoder.core()[1] is not encoder  # the source may be the encoder that the branch is added to
+    if specification.model != model and not beside_a_branch:
         raise UsageError(f"model.init={source} holds {specification.model}, the recipe asks for {model}")
     initialise_from(folder, encoder)
     return specification.provenance

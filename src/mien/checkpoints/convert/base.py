@@ -16,7 +16,7 @@ from torch import Tensor
 import mien.checkpoints.convert as package
 from mien.checkpoints.convert.renaming import Renaming
 from mien.checkpoints.reading import Foreign, read_foreign
-from mien.errors import UsageError
+from mien.errors import MienError, UsageError
 from mien.models.specification import TaskConfig
 
 Form = Literal["finetuned", "pretraining"]
@@ -106,6 +106,13 @@ def telling(arguments: Mapping[str, Any], builder: Callable[..., Any], fixed: Ma
     defaults = {name: parameter.default for name, parameter in signature(builder).parameters.items()} | dict(fixed)
     kept = {"frames", "size"}
     return {name: value for name, value in arguments.items() if name in kept or value != defaults[name]}
+
+
+def heads_of(dim: int, told: Any) -> int:
+    """Attention heads: as told, else of width 64 as in every published size; ``MienError`` where that cannot be."""
+    if not told and dim % 64:
+        raise MienError(f"width {dim} was never published, and weights do not tell the attention heads; give --heads")
+    return int(told or dim // 64)
 
 
 def systems() -> list[str]:

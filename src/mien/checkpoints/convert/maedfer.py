@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Converter, Plan, telling
+from mien.checkpoints.convert.base import Converter, Plan, heads_of, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.checkpoints.convert.videomae import ENCODER_ARGUMENTS, block_rules, decoder_rules
 from mien.errors import MienError, UsageError
@@ -92,7 +92,7 @@ class MAEDFERConverter(Converter):
         sizes = {
             "embed_dim": dim,
             "depth": _depth(state, f"{prefix}blocks."),
-            "num_heads": int(options.get("num_heads") or dim // 64),
+            "num_heads": heads_of(dim, options.get("num_heads")),
         }
         if not pretraining:
             return _finetuned(given | sizes | _read_out(state, options))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Converter, Plan, telling
+from mien.checkpoints.convert.base import Converter, Plan, heads_of, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.checkpoints.convert.videomae import block_rules, decoder_rules
 from mien.errors import MienError, UsageError
@@ -90,7 +90,7 @@ class SVFAPConverter(Converter):
             "temporal_kernel_size": int(state[f"{prefix}temporal_downsamples.0.weight"].shape[2]),
             "num_bottleneck_tokens": _bottlenecks(state, prefix),
         }
-        heads = int(options.get("num_heads") or dim // 64)
+        heads = heads_of(dim, options.get("num_heads"))
         if not pretraining:
             outputs = int(state["head.weight"].shape[0]) if "head.weight" in state else 0
             told = {name: options[name] for name in ("keep_temporal_dim", "head_activation_func") if name in options}
