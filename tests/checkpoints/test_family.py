@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,13 @@ from safetensors.torch import load_file
 from tests.parity.detweights import state_for
 from tests.parity.running import build
 from torch import Tensor
-from typer.testing import CliRunner
 
 from mien.checkpoints.bundle import load
 from mien.checkpoints.conversion import Settings, convert, export
 from mien.checkpoints.convert.base import get_converter
 from mien.checkpoints.handover import hand_over
 from mien.checkpoints.strict import load_strictly
-from mien.cli.app import app
+from mien.cli.app import run
 from mien.errors import MienError, UsageError
 from mien.models import create_encoder
 
@@ -159,16 +159,19 @@ def test_a_per_frame_head_keeps_its_activation_and_the_order_it_was_trained_with
     assert bundle.task.read(outputs).abs().max() <= 1
 
 
-def test_the_command_converts_both_ways(tmp_path: Path) -> None:
+def test_the_command_converts_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mien(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        assert run() == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
     state = published("svfap", SVFAP)
-    path = checkpoint(tmp_path / "a.pth", state, SVFAP)
-    classes = ["--classes", "calm,glad,sad", "--heads", "4"]
-    made = CliRunner().invoke(app, ["convert", "svfap", str(path), "--out", str(tmp_path / "bundle"), *classes])
-    assert made.exit_code == 0, made.output
-    assert f"{len(state)} tensors carried, 0 dropped" in made.output
-    back = str(tmp_path / "back.safetensors")
-    done = CliRunner().invoke(app, ["convert", "svfap", str(tmp_path / "bundle"), "--out", back, "--to-published"])
-    assert done.exit_code == 0, done.output
+    path, bundle, back = checkpoint(tmp_path / "a.pth", state, SVFAP), tmp_path / "bundle", tmp_path / "b.safetensors"
+    said = mien("convert", "svfap", path, "--out", bundle, "--classes", "calm,glad,sad", "--heads", 4)
+    assert f"{len(state)} tensors carried, 0 dropped" in said
+    mien("convert", "svfap", bundle, "--out", back, "--to-published")
     assert all(torch.equal(value, state[name]) for name, value in load_file(back).items())
 
 

@@ -32,3 +32,11 @@ def test_skipping_draws_nothing_and_computes_everything_else() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     assert table.tolist() == [0.0, 2.0, 4.0]
     assert layer.weight.shape == (4, 4)
+
+
+def test_skipping_ends_where_memory_is_out_of_bounds() -> None:
+    """PyTorch draws a truncated normal until it fits; skipped draws on such memory must not go on for ever."""
+    memory = torch.full((3, 4), 1e9)
+    with SkipInitialisation():
+        nn.init.trunc_normal_(memory, std=0.02, a=-0.02, b=0.02)
+    assert memory.abs().max() <= 0.02

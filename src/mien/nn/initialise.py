@@ -33,15 +33,19 @@ def xavier_linears(module: nn.Module) -> None:
 class SkipInitialisation(TorchFunctionMode):
     """Modules built inside keep memory as it comes: for models whose every weight is loaded right after.
 
-    Drawing start values of a large model takes longer than reading its weights.
+    Drawing start values of a large model takes longer than reading its weights. Normal draws become zeros: a truncated
+    normal is drawn again and again until it is within bounds, which memory as it comes may never be.
     """
 
-    _DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
+    _DRAWS = (Tensor.uniform_, Tensor.erfinv_)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Leave a tensor alone where ``func`` would draw start values for it."""
+        if func is Tensor.normal_:
+            drawn: Tensor = args[0]
+            return drawn.zero_()
         if func in self._DRAWS or getattr(func, "__module__", "") == nn.init.__name__:
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
