@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageEnhance
 from pydantic import ValidationError
 
-from mien.data.augment import Augmented, Deterministic, colour_matrix, erase, recolour
+from mien.data.augment import Augmented, Deterministic, draw_colour, erase, recolour
 from mien.data.boxes import area_box
 from mien.data.settings import AugmentationSettings
 from mien.media.clip import Clip
@@ -86,12 +86,12 @@ def test_colour_changes_are_those_of_pillow(name: str, enhancer: type) -> None:
     """Pillow's enhancers blend with black, the mean grey and the grey picture, rounded to whole levels."""
     frames = (clip().frames // 3 + 80).astype(np.uint8)  # far enough from both ends that nothing is clipped
     choice = settings(**{name: 0.3})
-    matrix = colour_matrix(frames, choice, np.random.default_rng(4))
-    assert matrix is not None
+    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+    colour = draw_colour(pictures, "rgb", choice, np.random.default_rng(4))
+    assert colour is not None
     draws = 1.0 + 0.3 * np.random.default_rng(4).uniform(-1, 1, 3)
     factor = draws[["brightness", "contrast", "saturation"].index(name)]
-    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
-    changed = recolour(pictures, matrix, "rgb")[0].permute(1, 2, 0).numpy()
+    changed = recolour(pictures, colour, "rgb")[0].permute(1, 2, 0).numpy()
     expected = np.asarray(enhancer(Image.fromarray(frames[0])).enhance(factor))
     assert np.abs(changed - expected).max() < 2.0
 

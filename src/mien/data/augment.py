@@ -1,6 +1,6 @@
 """Random changes to clips on tensors. Every choice is made once for a clip, so that time stays smooth.
 
-Colour changes are affine in the pixel, so brightness, contrast, saturation and grey become one 3x4 matrix.
+Brightness, contrast, saturation and grey together are affine in the pixel and its luma, so they are applied at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,15 @@ from mien.data.randaugment import rand_augment
 from mien.data.settings import AugmentationSettings
 from mien.media.clip import Clip
 from mien.models.specification import Inputs
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A colour change: ``own`` times the pixel, plus ``luma`` times its luma, plus ``offset`` (on 0..255)."""
+
+    own: float
+    luma: float
+    offset: float
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,14 @@ class Augmented:
         frames = rand_augment(square(clip.frames) if whole else clip.frames, settings.rand, rng)
         top, left, height, width = self._box(frames.shape[1], frames.shape[2], video.size, rng)
         frames = frames[:, top : top + height, left : left + width]
-        if rng.random() < settings.flip:
-            frames = frames[:, :, ::-1]
-        matrix = colour_matrix(frames, settings, rng)
+        flipped = rng.random() < settings.flip
         # Antialiasing costs half of the loader's time here and random crops seldom shrink by much.
         pictures = to_channels(frames, video.channels)
+        colour = draw_colour(pictures, video.channels, settings, rng)
         pictures = stretch(pictures, (video.size, video.size))
-        if matrix is not None:
-            pictures = recolour(pictures, matrix, video.channels)
-        values = normalise(pictures, video)
+        if colour is not None:
+            pictures = recolour(pictures, colour, video.channels)
+        values = normalise(pictures.flip(-1) if flipped else pictures, video)
         if rng.random() < settings.erase:
             erase(values, settings, rng)
         disturb(values, settings, rng)
@@ -87,10 +95,10 @@ def stretch(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
-def colour_matrix(
-    frames: NDArray[np.uint8], settings: AugmentationSettings, rng: np.random.Generator
-) -> NDArray[np.float64] | None:
-    """RGB colour change ``(3, 4)``: linear part and offset on 0..255, or None where nothing changes.
+def draw_colour(
+    pictures: Tensor, channels: str, settings: AugmentationSettings, rng: np.random.Generator
+) -> Colour | None:
+    """Colour change of a clip ``(T, C, H, W)`` in 0..255, or None where nothing changes.
 
     Brightness scales, contrast blends with the clip's mean luma (one for all frames, so that nothing flickers),
     saturation blends every pixel with its own luma.
@@ -101,25 +109,23 @@ def colour_matrix(
         saturation = 0.0
     if brightness == contrast == saturation == 1.0:
         return None
-    luma = np.asarray(LUMA)
-    mean = frames.reshape(-1, frames.shape[-1]).mean(axis=0)
-    middle = float(luma @ np.broadcast_to(mean, 3)) * brightness
-    linear = saturation * np.eye(3) + (1.0 - saturation) * np.outer(np.ones(3), luma)
-    offset = np.full(3, (1.0 - contrast) * middle)
-    return np.column_stack([brightness * contrast * linear, offset])
+    middle = float(_weights(channels) @ pictures.mean(dim=(0, 2, 3), dtype=torch.float64).numpy())
+    scale = brightness * contrast
+    return Colour(scale * saturation, scale * (1.0 - saturation), (1.0 - contrast) * brightness * middle)
 
 
-def recolour(pictures: Tensor, matrix: NDArray[np.float64], channels: str) -> Tensor:
-    """Apply an RGB colour matrix to float ``(T, C, H, W)`` in the model's channels; clipped to 0..255."""
+def recolour(pictures: Tensor, colour: Colour, channels: str) -> Tensor:
+    """Change the colour of float ``(T, C, H, W)`` in 0..255 and in the model's channels, clipped to that range."""
     if channels == "grey":
-        scale, offset = float(np.asarray(LUMA) @ matrix[:, :3].sum(axis=1)), float(matrix[0, 3])
-        return pictures.mul(scale).add_(offset).clamp_(0.0, 255.0)
-    if channels == "bgr":
-        matrix = matrix[::-1, [2, 1, 0, 3]]
-    linear = torch.tensor(np.ascontiguousarray(matrix[:, :3]), dtype=torch.float32)
-    offset_ = torch.tensor(np.ascontiguousarray(matrix[:, 3]), dtype=torch.float32)[None, :, None]
-    changed = torch.matmul(linear, pictures.flatten(2)).add_(offset_).clamp_(0.0, 255.0)
-    return changed.view_as(pictures)
+        return (pictures * (colour.own + colour.luma)).add_(colour.offset).clamp_(0.0, 255.0)
+    red, green, blue = (pictures[:, number] * float(weight) for number, weight in enumerate(_weights(channels)))
+    luma = (red + green + blue).mul_(colour.luma).add_(colour.offset)
+    return (pictures * colour.own).add_(luma[:, None]).clamp_(0.0, 255.0)
+
+
+def _weights(channels: str) -> NDArray[np.float64]:
+    """Share of each of the model's channels in the luma."""
+    return {"rgb": LUMA, "bgr": LUMA[::-1], "grey": np.ones(1)}[channels]
 
 
 def erase(video: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> None:

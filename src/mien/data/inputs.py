@@ -13,7 +13,7 @@ from mien.errors import MienError
 from mien.media.clip import Clip
 from mien.models.specification import Inputs, SoundInput, VideoInput
 
-LUMA = (0.299, 0.587, 0.114)  # Rec. ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601
 _DEFAULT_STEP = 0.04
 
 
@@ -67,7 +67,7 @@ def to_channels(frames: NDArray[np.uint8], channels: str) -> Tensor:
     pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(torch.float32)
     if channels == "grey":
         if pictures.shape[1] == 3:
-            pictures = torch.einsum("tchw,c->thw", pictures, torch.tensor(LUMA))[:, None]
+            pictures = torch.einsum("tchw,c->thw", pictures, torch.tensor(LUMA, dtype=torch.float32))[:, None]
         return pictures
     if pictures.shape[1] == 1:
         pictures = pictures.expand(-1, 3, -1, -1)
