@@ -73,7 +73,7 @@ def test_refusals(tmp_path: Path, inputs: list[str], message: str) -> None:
 
 
 def test_clips_stay_inside_the_output_whatever_a_source_is_called(tmp_path: Path) -> None:
-    touch(tmp_path, "in/a b/ü:1?.mp4", "elsewhere/y.mp4")
+    touch(tmp_path, "in/clips/a b/ü:1?.mp4", "elsewhere/y.mp4")
     table = tmp_path / "in" / "m.csv"
     table.write_text("path,label\n../elsewhere/y.mp4,1\n/abs/z.mp4,2\n")
     sources = gather([tmp_path / "in", table], tmp_path / "o")

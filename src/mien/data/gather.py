@@ -113,7 +113,7 @@ def _told_apart(sources: list[Source]) -> list[Source]:
 
 def clip_path(source: Source, suffix: str) -> Path:
     """Path of a clip inside the output folder, recognisable and unique: ``clips/<folders>/<stem>-<id>-<suffix>``."""
-    parts = [_plain(part) for part in Path(source.name).with_suffix("").parts if part not in {"/", "..", "."}]
+    parts = [_plain(part) for part in Path(source.name).with_suffix("").parts if part not in {"/", "..", ".", "clips"}]
     tag = source.id if re.fullmatch(r"[0-9a-f]{16}", source.id) else _digest(source.id)
     return Path("clips", *parts[-4:-1], f"{parts[-1][:80] if parts else 'clip'}-{tag[:12]}-{suffix}")
 
