@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mien import __version__
+from mien.data.files import complete
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
 from mien.training.recipe import dump_recipe, load_recipe
@@ -106,7 +106,10 @@ class Run:
         except OSError as error:
             raise MienError(f"{self.folder} cannot be made: {error.strerror}; choose another --run") from None
         protocol.write(self.protocol)
-        write_text(self.recipe, dump_recipe(recipe, f"Resolved by mien {__version__}: every default is written out."))
+        with complete(self.recipe) as part:
+            part.write_text(
+                dump_recipe(recipe, f"Resolved by mien {__version__}: every default is written out."), "utf-8"
+            )
 
     def best(self, step: int) -> Path:
         """Where the weights of the best validation, at ``step``, lie."""
@@ -120,7 +123,8 @@ class Run:
 
     def finish(self, result: RunResult) -> None:
         """Write ``metrics.json``: the run is complete."""
-        write_text(self.metrics, result.to_json(indent=2) + "\n")
+        with complete(self.metrics) as part:
+            part.write_text(result.to_json(indent=2) + "\n", "utf-8")
 
     def result(self) -> RunResult | None:
         """What a finished run came to; None while it is not finished."""
@@ -130,16 +134,6 @@ class Run:
             return RunResult(**json.loads(self.metrics.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             raise MienError(f"{self.metrics} is not what a run of mien writes; remove it and resume") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise MienError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _differences(before: Recipe, now: Recipe) -> Iterator[tuple[str, Any, Any]]:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mien.data.files import complete
 from mien.errors import MienError
 
 FORMAT = "mien training state 1"
@@ -105,20 +106,22 @@ def peek_state(path: Path) -> State:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Safetensors under ``path``, whole or not at all, also when the machine loses power."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        save_file(_apart(tensors), part, dict(header))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
+    with complete(path) as part:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise MienError(f"checkpoint {path} cannot be written: {error}; the one before is untouched") from None
+            save_file(_apart(tensors), part, dict(header))
+        except SafetensorError as error:  # a full disk, for example
+            raise OSError(str(error)) from error
+        _to_disk(part)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Have the system write out a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
