@@ -21,11 +21,16 @@ def overlap(first: Floats, second: Floats, over: Literal["union", "smaller"] = "
     """Shared area of every pair ``(N, M)`` divided by that of their union (IoU), or of the smaller of the two."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0.0), axis=-1)
+    common = np.prod(np.maximum(high - low, 0.0), axis=-1)
     one, other = areas(first)[:, None], areas(second)[None, :]
-    whole = np.minimum(one, other) if over == "smaller" else one + other - shared
-    ratio: Floats = shared / np.maximum(whole, 1e-9)
+    whole = np.minimum(one, other) if over == "smaller" else one + other - common
+    ratio: Floats = common / np.maximum(whole, 1e-9)
     return ratio
+
+
+def shared(one: Floats, other: Floats) -> float:
+    """Overlap (IoU) of two boxes ``(4,)``."""
+    return float(overlap(one[None], other[None])[0, 0])
 
 
 def squared(boxes: Floats) -> Floats:
