@@ -17,6 +17,7 @@ from mien.errors import MienError
 VERBS: dict[str, str] = {
     "demo": "Make a small corpus, pretrain, fine-tune, evaluate and predict, all on this machine.",
     "prepare": "Raw videos → face clips and a manifest.",
+    "extract": "Feature streams of a corpus into one store.",
     "pretrain": "Self-supervised pretraining from a recipe.",
     "train": "Fine-tuning from a recipe.",
     "evaluate": "Judge a run or bundle on a manifest: metrics with intervals, predictions, figures.",

@@ -43,6 +43,9 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")] = "fp32",
+    streams: Annotated[
+        Path | None, typer.Option(help="Store of feature streams. Default: streams.safetensors beside the manifest.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
@@ -56,7 +59,14 @@ def evaluate(
 
     folder = out or _default_folder(source, split)
     settings = assess.EvaluationSettings(
-        views=views, crops=crops, batch=batch, workers=workers, device=device, precision=precision, seed=seed
+        views=views,
+        crops=crops,
+        batch=batch,
+        workers=workers,
+        device=device,
+        precision=precision,
+        streams=streams,
+        seed=seed,
     )
     result = assess.evaluate(
         source,

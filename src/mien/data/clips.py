@@ -43,6 +43,8 @@ def read_views(row: Row, inputs: Inputs, sampling: Sampling, rng: np.random.Gene
         MienError: the recording is missing, damaged, empty between start and end, or holds nothing the model takes.
         UsageError: times are needed and the row is a folder of frames without a rate.
     """
+    if inputs.video is None and inputs.sound is None:
+        return _no_media()
     if inputs.video is None:
         return _only_sound(row, inputs)
     if (inputs.sound is not None or inputs.video.fps is not None) and not has_clock(row):
@@ -97,6 +99,12 @@ def _only_sound(row: Row, inputs: Inputs) -> Reading:
         sound_rate=sound.rate,
         sound_start=sound.start,
     )
+    return Reading(clip.times, 0, (clip,), (View(np.zeros(0, dtype=np.int64)),))
+
+
+def _no_media() -> Reading:
+    """One view without picture and sound, for models that take feature streams alone; no recording is opened."""
+    clip = Clip(np.zeros((0, 1, 1, 3), dtype=np.uint8), np.zeros(0))
     return Reading(clip.times, 0, (clip,), (View(np.zeros(0, dtype=np.int64)),))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from mien.data.manifest import Manifest, Row
 from mien.data.sampling import Sampling, View
 from mien.data.seeding import generator
 from mien.data.sources import has_clock
+from mien.data.streams import STORE, StreamStore
 from mien.data.targets import TargetSpec, clip_targets
 from mien.errors import MienError, UsageError
 from mien.media.clip import Clip
@@ -62,6 +64,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         targets: columns with the truth, None for self-supervised work.
         extras: what a pretext draws for each view from its tensors (a mask); added to them.
         seed: of the run.
+        streams: store of feature streams, for inputs that name some; by default beside the manifest.
 
     Raises:
         UsageError: ids, columns or targets that are not there or not allowed, before anything is read.
@@ -77,6 +80,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         targets: TargetSpec | None = None,
         extras: Extras | None = None,
         seed: int = 0,
+        streams: Path | str | None = None,
     ) -> None:
         if not ids:
             raise UsageError(f"{manifest.name}: this part of the data has no clips; look at the split")
@@ -89,6 +93,10 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         self.extras = extras
         self.seed = seed
         self.clip_targets: Tensor | None = None
+        self.streams: StreamStore | None = None
+        if inputs.streams:
+            self.streams = StreamStore(streams or manifest.root / STORE)
+            self.streams.check(inputs.streams)
         manifest.positions(self.ids)
         if targets is not None and targets.level == "clip":
             self.clip_targets = torch.from_numpy(clip_targets(manifest, self.ids, targets))
@@ -115,6 +123,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         at, repeat = divmod(position, self.sampling.repeats)
         row = self.manifest.row(self.ids[at])
         try:
+            streams = self.streams.tensors(row.id, self.inputs.streams) if self.streams else {}
             reading = read_views(row, self.inputs, self.sampling, generator(self.seed, "views", epoch, row.id, repeat))
         except UsageError:
             raise
@@ -122,7 +131,8 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
             return Failure(row.id, str(row.path), str(error))
         rng = generator(self.seed, "transform", epoch, row.id, repeat)
         truth = self._truth(row, at, reading)
-        return Item(row.id, tuple(self._tensors(reading, number, truth, rng) for number in range(len(reading.views))))
+        views = [self._tensors(reading, number, truth, rng) | streams for number in range(len(reading.views))]
+        return Item(row.id, tuple(views))
 
     def _truth(self, row: Row, at: int, reading: Reading) -> Tensor | None:
         """Target of the clip, or of all its frames."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mien.data.data_info import NAME, read_data_info
 from mien.data.tables import TEXT_COLUMNS, read_table, write_table
 from mien.errors import UsageError
 
@@ -72,8 +73,11 @@ class Manifest:
         """Read CSV, Parquet, or the published list (``path label`` by one space or comma, no header).
 
         A published list gets the column ``label``, or ``target_0``, ``target_1``, ... where it has several.
+        The challenge's ``data_info.csv`` is known by its name (``mien.data.data_info``).
         """
         path = Path(path)
+        if path.name == NAME:
+            return cls(read_data_info(path), path.absolute().parent, name=str(path))
         return cls(read_table(path, wanted="path"), path.absolute().parent, name=str(path))
 
     def write(self, path: Path | str) -> None:

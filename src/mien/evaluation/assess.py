@@ -42,6 +42,7 @@ class EvaluationSettings(BaseModel):
         workers: processes that read clips; 0 reads in this one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``bf16`` multiplies matrices in bfloat16.
+        streams: store of feature streams; by default beside the manifest.
         replicates, level, seed: of the bootstrap.
     """
 
@@ -53,6 +54,7 @@ class EvaluationSettings(BaseModel):
     workers: int = Field(default=0, ge=0)
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
+    streams: Path | None = None
     replicates: int = Field(default=REPLICATES, ge=1)
     level: float = Field(default=LEVEL, gt=0, lt=1)
     seed: int = 0
@@ -153,7 +155,9 @@ def evaluation_loader(
     per_frame = task.config.level == "frame"
     sampling: Sampling = CoveringWindows() if per_frame else EvenViews(settings.views, settings.crops)
     targets = TargetSpec(task.target_columns(), task.classes, task.config.level)
-    dataset = ClipDataset(manifest, ids, inputs, sampling, Deterministic(inputs), targets, seed=settings.seed)
+    dataset = ClipDataset(
+        manifest, ids, inputs, sampling, Deterministic(inputs), targets, seed=settings.seed, streams=settings.streams
+    )
     order = EpochOrder(
         settings.seed, len(dataset), settings.batch, shuffle=False, drop_last=False, rank=rank, world=world
     )

@@ -18,10 +18,11 @@ from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.data.sampling import RandomWindow
 from mien.data.seeding import generator
+from mien.data.streams import StreamStore
 from mien.data.targets import TargetSpec
 from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
-from mien.models.registry import default_inputs
+from mien.models.registry import inputs_for
 from mien.models.specification import Exposure, Inputs, Provenance, Specification
 from mien.pretext import create_pretext
 from mien.tasks import Task, create_model, create_task
@@ -70,7 +71,10 @@ def build(recipe: Recipe) -> Experiment:
         targets=target_spec(task) if task else None,
         extras=getattr(objective.trained, "extras", None),
         seed=recipe.seed,
+        streams=recipe.data.streams,
     )
+    if dataset.streams is not None:
+        inputs = with_sources(inputs, dataset.streams)
     specification = _specification(recipe, inputs, protocol, before or Provenance())
     return Experiment(recipe, manifest, protocol, dataset, objective, task, specification)
 
@@ -94,7 +98,7 @@ def build_objective(recipe: Recipe, inputs: Inputs) -> tuple[Objective, Task | N
 
 def inputs_of(recipe: Recipe) -> Inputs:
     """How the registered model is fed, with the recipe's sampling in the place of the defaults."""
-    inputs = default_inputs(recipe.model.name)
+    inputs = inputs_for(recipe.model.name, recipe.model.arguments)
     sampling = recipe.data.sampling
     changes: dict[str, Any] = {
         key: value
@@ -110,6 +114,15 @@ def inputs_of(recipe: Recipe) -> Inputs:
     _agree(recipe.model.arguments, changes)
     video = type(inputs.video).model_validate(inputs.video.model_dump() | changes)
     return inputs.model_copy(update={"video": video})
+
+
+def with_sources(inputs: Inputs, store: StreamStore) -> Inputs:
+    """Inputs that say of every stream what extracted it, so that prediction extracts it in the same way."""
+    told = tuple(
+        stream.model_copy(update={key: getattr(store.streams[stream.name], key) for key in ("extractor", "revision")})
+        for stream in inputs.streams
+    )
+    return inputs.model_copy(update={"streams": told})
 
 
 def start_from(source: str, encoder: Encoder, model: str) -> Provenance:

@@ -9,7 +9,11 @@ from torch import nn
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, layer_decay: float | None = None, lr: float | None = None
+    model: nn.Module,
+    weight_decay: float,
+    layer_decay: float | None = None,
+    lr: float | None = None,
+    decay_all: bool = False,
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser, as the published fine-tuning and pretraining scripts make them.
 
@@ -22,6 +26,7 @@ def parameter_groups(
         weight_decay: of the parameters that are decayed.
         layer_decay: factor per layer, or None for one rate everywhere.
         lr: scheduled rate to begin with; each group then gets ``lr`` times its scale.
+        decay_all: decay every parameter, whatever its shape.
 
     Returns:
         Groups in order of their first parameter, each with ``params``, ``names``, ``name``, ``weight_decay``,
@@ -35,7 +40,7 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decayed = parameter.ndim > 1 and not name.endswith(".bias") and name not in never
+        decayed = decay_all or (parameter.ndim > 1 and not name.endswith(".bias") and name not in never)
         label, scale = "decay" if decayed else "no_decay", 1.0
         if layer_decay is not None:
             layer = layer_of(name)

@@ -55,6 +55,10 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
     if schedule.shape == "held_cosine":
         assert schedule.epochs is not None  # the schema holds it
         return held_cosine(optimiser.lr * scale, schedule.epochs, steps_per_epoch)
+    if schedule.shape == "halving":
+        assert schedule.halve_epochs is not None  # the schema holds it
+        every = schedule.halve_epochs * steps_per_epoch
+        return halving_schedule(optimiser.lr * scale, every, total_steps(recipe, steps_per_epoch))
     warmup = schedule.warmup_steps
     if warmup is None:
         warmup = int((schedule.warmup_epochs or 0) * steps_per_epoch)

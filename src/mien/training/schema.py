@@ -49,11 +49,13 @@ class Data(Section):
     ``batch`` counts the clips of one optimiser step over all devices and accumulated parts together, so a recipe means
     the same on one processor and on many nodes. ``workers`` are loader processes per device. The run stops when more
     than the share ``max_unreadable`` of the clips cannot be read. ``corpus`` is the name under which
-    the data enter the ledger of the weights (default: the folder of the manifest).
+    the data enter the ledger of the weights (default: the folder of the manifest). ``streams`` is the store of feature
+    streams (``mien extract``), by default ``streams.safetensors`` beside the manifest.
     """
 
     manifest: str
     corpus: str = ""
+    streams: str | None = None
     protocol: ProtocolSettings = ProtocolSettings()
     sampling: Sampling = Sampling()
     batch: int = Field(ge=1)
@@ -100,6 +102,7 @@ class Optimiser(Section):
 
     ``layer_decay`` multiplies the learning rate of each layer below the head; ``clip`` bounds the norm of the
     gradient; ``accumulate`` splits each batch into that many parts, for devices that cannot hold it at once.
+    ``decay``: ``matrices`` leaves biases, norms and what the model names undecayed; ``all`` decays every parameter.
     ``ema`` keeps an exponential average of the weights with that decay, which is then validated and shipped.
     """
 
@@ -109,6 +112,7 @@ class Optimiser(Section):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
+    decay: Literal["matrices", "all"] = "matrices"
     layer_decay: float | None = Field(default=None, gt=0, le=1)
     clip: float | None = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
@@ -127,17 +131,22 @@ class Schedule(Section):
     """Length of training and of the linear warm-up, each in epochs or in optimiser steps; then cosine to ``min_lr``.
 
     ``shape``: ``cosine`` moves at every step; ``held_cosine`` once an epoch and an epoch late, without warm-up and down
-    to 0, as SS-VAERR published it.
+    to 0, as SS-VAERR published it; ``halving`` halves the rate every ``halve_epochs``, without warm-up, as ViPER did.
     """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     warmup_epochs: float | None = Field(default=None, ge=0)
     warmup_steps: int | None = Field(default=None, ge=0)
-    shape: Literal["cosine", "held_cosine"] = "cosine"
+    shape: Literal["cosine", "held_cosine", "halving"] = "cosine"
+    halve_epochs: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _check(self) -> Schedule:
+        if (self.shape == "halving") != (self.halve_epochs is not None):
+            raise ValueError("shape='halving' and halve_epochs belong together")
+        if self.shape == "halving" and (self.warmup_epochs or self.warmup_steps):
+            raise ValueError("shape='halving' has no warm-up")
         if self.shape == "held_cosine" and (self.epochs is None or self.warmup_epochs or self.warmup_steps):
             raise ValueError("shape='held_cosine' needs epochs, and has no warm-up")
         if (self.epochs is None) == (self.steps is None):

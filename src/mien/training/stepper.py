@@ -47,7 +47,9 @@ class Stepper:
             nn.SyncBatchNorm.convert_sync_batchnorm(self.objective)
         self.trained = self.objective.trained
         settings = self.recipe.optimiser
-        groups = parameter_groups(self.trained, settings.weight_decay, settings.layer_decay, settings.lr)
+        groups = parameter_groups(
+            self.trained, settings.weight_decay, settings.layer_decay, settings.lr, settings.decay == "all"
+        )
         self.optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
         self._module, self._optimiser = fabric.setup(self.objective, self.optimiser)
         self.average: AveragedModel | None = None

@@ -40,6 +40,7 @@ class Validation:
             Deterministic(inputs),
             targets=target_spec(task),
             seed=recipe.seed,
+            streams=recipe.data.streams,
         )
         order = EpochOrder(
             recipe.seed,
