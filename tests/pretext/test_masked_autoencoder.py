@@ -107,6 +107,13 @@ def test_no_weight_decay_names_its_own_parameters() -> None:
     assert pretext.no_weight_decay() <= {name for name, _ in pretext.named_parameters()}
 
 
+def test_region_tokens_are_decayed_only_where_that_is_asked_for() -> None:
+    """Published pretraining decayed them by mistake; the option repeats it."""
+    plain, published = (autoencoder("maedfer_test", mask_ratio=0.5, decay_tokens=option) for option in (False, True))
+    assert plain.no_weight_decay() == {"mask_token", "encoder.region_tokens"}
+    assert published.no_weight_decay() == {"mask_token"}
+
+
 def test_the_decoder_follows_the_encoders_block_options() -> None:
     pretext = create_pretext("masked_autoencoder", "videomae_test", {"layer_scale": 0.1, "qv_bias": False}, VIDEO)
     names = {name for name, _ in pretext.named_parameters()}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.errors import MienError
-from mien.pretext.masking import TubeMask, split_mask, tube_mask
+from mien.pretext.masking import RegionTubeMask, TubeMask, region_tube_mask, split_mask, tube_mask
 
 
 def test_published_draws_with_the_legacy_generator() -> None:
@@ -54,3 +54,42 @@ def test_clips_that_tubelets_do_not_divide_are_refused() -> None:
 def test_ratio_must_hide_and_show_something(ratio: float) -> None:
     with pytest.raises(ValueError, match="mask ratio"):
         TubeMask((2, 16, 16), ratio)
+
+
+@given(
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.floats(0.3, 0.95),
+    st.integers(0, 99),
+)
+def test_every_region_hides_the_same_share(
+    t: int, many: tuple[int, int], window: tuple[int, int], ratio: float, seed: int
+) -> None:
+    rows, columns = many[0] * window[0], many[1] * window[1]
+    mask = region_tube_mask(np.random.default_rng(seed), (t, rows, columns), ratio, window)
+    slices = mask.reshape(t, rows, columns)
+    assert (slices == slices[0]).all()
+    regions = slices[0].reshape(many[0], window[0], many[1], window[1])
+    assert (regions.sum(axis=(1, 3)) == int(ratio * window[0] * window[1])).all()
+
+
+@given(st.sampled_from(["local", "global"]), st.integers(0, 99))
+def test_symmetric_masks_show_one_half_of_every_window(symmetry: str, seed: int) -> None:
+    mask = region_tube_mask(np.random.default_rng(seed), (2, 6, 8), 0.75, (3, 8), symmetry)
+    shown = ~mask.reshape(2, 2, 3, 2, 4)[0]  # window, row, half, column
+    counts = shown.sum(axis=(1, 3))
+    assert (np.sort(counts, axis=1) == [0, 6]).all()
+    if symmetry == "global":
+        assert (counts == counts[0]).all()
+
+
+@pytest.mark.parametrize("options", [{"ratio": 0.4}, {"window": (2, 3)}])
+def test_symmetric_masks_need_room(options: dict) -> None:
+    with pytest.raises(ValueError, match="symmetric mask"):
+        RegionTubeMask(**{"tubelet": (2, 16, 16), "window": (2, 4), "ratio": 0.9, "symmetry": "local"} | options)
+
+
+def test_windows_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be cut into windows"):
+        region_tube_mask(np.random.default_rng(0), (2, 5, 5), 0.5, (2, 5))
