@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import typer
+
+Layout = Literal["sewa", "msp", "recola"]
+Estimator = Literal["mean", "evaluator_weighted"]
 
 app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_help=False)
 
 # corpus → one line about it; those that are made rather than downloaded say how.
 CORPORA: dict[str, str] = {
     "synthetic": "Animated faces with voices, seven classes, valence and arousal per frame; made by this command.",
+    "sewa": "Reactions with arousal and valence over time; mien corpora continuous sewa makes the manifest.",
+    "msp-face": "Talking faces from the web; mien corpora continuous msp makes the manifest.",
+    "recola": "Conversations with arousal and valence over time; mien corpora continuous recola makes the manifest.",
 }
 
 
@@ -31,6 +38,36 @@ def corpora(
         return
     for name, line in CORPORA.items():
         typer.echo(f"{name:12} {line}")
+
+
+@app.command()
+def continuous(
+    layout: Layout = typer.Argument(..., help="How the folders lie: sewa, msp or recola."),
+    videos: Path = typer.Option(..., help="Folder of recordings, with a folder per part (train, test, ...)."),
+    annotations: Path = typer.Option(..., help="Folder of annotations, with the same parts."),
+    out: Path = typer.Option(..., help="Folder for the manifest and the label files."),
+    estimator: Estimator = typer.Option("mean", help="How several annotators are brought together."),
+    delay: float = typer.Option(0.0, help="Seconds by which annotators lag behind what they saw."),
+    annotated_from: str = typer.Option("V", help="What annotators had: A sound, V picture, AV both."),
+    fps: float | None = typer.Option(None, help="Frames per second, where annotations or .npz pictures count frames."),
+    grey_mean: float = typer.Option(0.0, help="Mean that was taken from pictures in .npz files."),
+    grey_std: float = typer.Option(1.0, help="Standard deviation by which they were divided."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Make a manifest of a corpus with arousal and valence over time (SEWA, MSP-Face, RECOLA).
+
+    Example: mien corpora continuous recola --videos video --annotations annot --out recola --delay 2.8
+    """
+    from mien.data.continuous import write_corpus
+    from mien.data.layouts import find_sources
+
+    sources = find_sources(layout, videos, annotations, annotated_from)
+    manifest = write_corpus(sources, out, estimator, delay, fps, (grey_mean, grey_std))
+    table = out / "manifest.csv"
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(table), "recordings": len(manifest)}))
+    else:
+        typer.echo(f"{len(manifest)} recordings: {table}")
 
 
 @app.command()

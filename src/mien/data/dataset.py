@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mien.data.annotation import UNLABELLED, frame_targets
 from mien.data.clips import Reading, read_views
 from mien.data.manifest import Manifest, Row
-from mien.data.sampling import Sampling, View
+from mien.data.sampling import CoveringWindows, Sampling, View
 from mien.data.seeding import generator
-from mien.data.sources import has_clock
+from mien.data.sources import has_clock, open_frames
 from mien.data.streams import STORE, StreamStore
 from mien.data.targets import TargetSpec, clip_targets
 from mien.errors import MienError, UsageError
@@ -98,14 +99,15 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
             self.streams = StreamStore(streams or manifest.root / STORE)
             self.streams.check(inputs.streams)
         manifest.positions(self.ids)
+        self._parts = _parts(manifest, self.ids, sampling, inputs)
         if targets is not None and targets.level == "clip":
             self.clip_targets = torch.from_numpy(clip_targets(manifest, self.ids, targets))
         elif targets is not None:
             _need_label_files(manifest, self.ids)
 
     def __len__(self) -> int:
-        """Items of an epoch: clips times ``sampling.repeats``."""
-        return len(self.ids) * self.sampling.repeats
+        """Items of an epoch: clips times ``sampling.repeats``; where clips are covered, one for every part of each."""
+        return len(self._parts) if self._parts is not None else len(self.ids) * self.sampling.repeats
 
     def __getitem__(self, key: tuple[int, int]) -> Item | Failure | MienError:
         """``item``, for the loader: an error is handed over whole, since torch would turn a worker's into a report."""
@@ -120,11 +122,12 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         Raises:
             UsageError: the annotation itself is wrong, which no skipping would mend.
         """
-        at, repeat = divmod(position, self.sampling.repeats)
+        at, repeat = divmod(position, self.sampling.repeats) if self._parts is None else (self._parts[position][0], 0)
+        sampling = self.sampling if self._parts is None else self._parts[position][1]
         row = self.manifest.row(self.ids[at])
         try:
             streams = self.streams.tensors(row.id, self.inputs.streams) if self.streams else {}
-            reading = read_views(row, self.inputs, self.sampling, generator(self.seed, "views", epoch, row.id, repeat))
+            reading = read_views(row, self.inputs, sampling, generator(self.seed, "views", epoch, row.id, repeat))
         except UsageError:
             raise
         except MienError as error:
@@ -151,11 +154,45 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         if self.extras is not None:
             tensors |= self.extras(rng, tensors)
         tensors["times"] = torch.from_numpy(np.asarray(clip.times, dtype=np.float64))
-        tensors["index"] = torch.from_numpy(view.indices + reading.first)
+        tensors["index"] = torch.from_numpy(_answered(view, reading.first))
         tensors["length"] = torch.tensor(view.valid)
         if truth is not None:
             tensors["target"] = truth if self.clip_targets is not None else _frames_of(truth, view)
         return tensors
+
+
+def _answered(view: View, first: int) -> NDArray[np.int64]:
+    """Position in the file of a view's frames; -1 for those that another item of the clip answers for."""
+    index = view.indices + first
+    if view.answers is not None:
+        index[: view.answers[0]] = -1
+        index[view.answers[1] :] = -1
+    return index
+
+
+def _parts(
+    manifest: Manifest, ids: Sequence[str], sampling: Sampling, inputs: Inputs
+) -> list[tuple[int, CoveringWindows]] | None:
+    """Number of the clip and which part of it, for all items where clips are covered; None elsewhere.
+
+    What cannot be read counts as one part, which then says why.
+    """
+    if not isinstance(sampling, CoveringWindows) or inputs.video is None:
+        return None
+    parts = []
+    for at, id_ in enumerate(ids):
+        row = manifest.row(id_)
+        count = 1
+        if has_clock(row) or inputs.video.fps is None:
+            try:
+                with open_frames(row) as source:
+                    inside = (source.times >= row.start - 1e-6) & (source.times < row.end - 1e-6)
+                    if inside.any():
+                        count = sampling.parts(source.times[inside], inputs.video)
+            except MienError:
+                count = 1
+        parts += [(at, replace(sampling, part=part if count > 1 else None)) for part in range(count)]
+    return parts
 
 
 def _frames_of(truth: Tensor, view: View) -> Tensor:

@@ -6,7 +6,7 @@ clip with overlapping ones where every frame needs an answer. Views that would b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,8 @@ from mien.data.windows import Indices, WindowRule, published_window
 from mien.models.specification import VideoInput
 
 Times = NDArray[np.float64]
+PART = 512  # frames of a long clip that are read at once
+WHOLE = 2048  # frames that a model of any length sees at once
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class View:
         crop: where along the longer side of a picture that is not square the square is cut: 0 first, 0.5 middle,
             1 last; None leaves that to the transform.
         valid: how many of the leading indices are frames of their own (the rest repeat the last one).
+        answers: first and last + 1 position whose answers count, where other items of the clip answer for the others;
+            None: all.
     """
 
     indices: Indices
     crop: float | None = None
     valid: int = 0
+    answers: tuple[int, int] | None = None
 
 
 class Sampling(Protocol):
@@ -92,15 +97,34 @@ class EvenViews:
 class CoveringWindows:
     """Per-frame test: windows that together hold every frame of the clip's grid.
 
+    A long clip is read in parts, so that memory does not grow with it. Every part answers for its own frames and sees
+    all windows that touch them, so the answers are those of the clip as a whole.
+
     Attributes:
-        overlap: share of a window that the next one sees again. Models of any length get the whole clip at once.
+        overlap: share of a window that the next one sees again. Models of any length get ``WHOLE`` frames at once.
+        part: which one; None takes the whole clip.
     """
 
     overlap: float = 0.5
+    part: int | None = None
     repeats: int = 1
 
+    def parts(self, times: Times, video: VideoInput) -> int:
+        """Parts of a clip."""
+        return max(1, -(-len(grid(times, video)) // _part_frames(video)))
+
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
-        return covering_windows(times, video, self.overlap)
+        frames = grid(times, video)
+        length = video.frames or min(len(frames), WHOLE)
+        starts = covering_starts(len(frames), length, self.overlap)
+        if self.part is None:
+            return [_window(frames, start, length) for start in starts]
+        low, high = self.part * _part_frames(video), (self.part + 1) * _part_frames(video)
+        return [
+            replace(_window(frames, start, length), answers=(max(low - start, 0), min(high - start, length)))
+            for start in starts
+            if start < high and start + length > low
+        ]
 
 
 def grid(times: Times, video: VideoInput, offset: int = 0) -> Indices:
@@ -154,13 +178,22 @@ def even_views(times: Times, video: VideoInput, segments: int, crops: int = 1) -
 def covering_windows(times: Times, video: VideoInput, overlap: float) -> list[View]:
     """Overlapping windows over the whole grid; the last one ends at the clip's last frame on the grid."""
     frames = grid(times, video)
-    if video.frames is None or len(frames) <= video.frames:
-        length = video.frames or len(frames)
-        return [_window(frames, 0, length)]
-    hop = max(1, round(video.frames * (1 - overlap)))
-    last = len(frames) - video.frames
-    starts = dict.fromkeys([*range(0, last, hop), last])
-    return [_window(frames, start, video.frames) for start in starts]
+    length = video.frames or len(frames)
+    return [_window(frames, start, length) for start in covering_starts(len(frames), length, overlap)]
+
+
+def covering_starts(frames: int, length: int, overlap: float) -> list[int]:
+    """Starts of windows of ``length`` over a grid of ``frames``."""
+    if frames <= length:
+        return [0]
+    hop = max(1, round(length * (1 - overlap)))
+    last = frames - length
+    return list(dict.fromkeys([*range(0, last, hop), last]))
+
+
+def _part_frames(video: VideoInput) -> int:
+    """Frames that one part of a long clip answers for."""
+    return max(PART, video.frames or WHOLE)
 
 
 def _window(frames: Indices, start: int, length: int) -> View:

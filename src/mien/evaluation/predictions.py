@@ -27,7 +27,8 @@ class ClipPrediction:
 
     Attributes:
         id: of the manifest's row.
-        output: ``(T, K)`` what the task reads, one column per ``task.columns()``; T is 1 for a task per clip.
+        output: ``(T, K)`` what the task reads, one column per ``task.columns()``, then the task's details where it
+            has any; T is 1 for a task per clip.
         truth: int64 ``(T,)`` class ids (-100: unknown) or float64 ``(T, K)`` values (NaN: unknown).
         times: ``(T,)`` seconds of the frames; NaN for a task per clip.
         views: number of model inputs that were merged.
@@ -51,14 +52,17 @@ class Predictions:
     def join(cls, parts: Iterable[Predictions]) -> Predictions:
         """All of several processes' predictions, each clip once: the same whatever their number.
 
+        Long clips that were judged in parts become whole; one with a part that could not be read is a failure.
         Metrics are computed from the joined predictions; averages of the processes' own metrics would be wrong.
         """
-        clips: dict[str, ClipPrediction] = {}
+        pieces: dict[str, list[ClipPrediction]] = {}
         failures: dict[str, Failure] = {}
         for part in parts:
-            clips |= {clip.id: clip for clip in part.clips}
+            for clip in part.clips:
+                pieces.setdefault(clip.id, []).append(clip)
             failures |= {failure.id: failure for failure in part.failures}
-        return cls(tuple(clips[id_] for id_ in sorted(clips)), tuple(failures[id_] for id_ in sorted(failures)))
+        clips = tuple(_whole(pieces[id_]) for id_ in sorted(pieces.keys() - failures.keys()))
+        return cls(clips, tuple(failures[id_] for id_ in sorted(failures)))
 
     @property
     def ids(self) -> list[str]:
@@ -78,6 +82,15 @@ class Predictions:
     def clip_of(self) -> NDArray[np.int64]:
         """``(N,)`` number of the clip that a row belongs to."""
         return np.repeat(np.arange(len(self.clips)), [len(clip.output) for clip in self.clips])
+
+
+def _whole(pieces: list[ClipPrediction]) -> ClipPrediction:
+    """Parts of one clip in the order of time; frames and clips that come twice are taken once."""
+    if len(pieces) == 1 or np.isnan(pieces[0].times).any():
+        return pieces[-1]
+    times, first = np.unique(np.concatenate([piece.times for piece in pieces]), return_index=True)
+    output, truth = (np.concatenate([getattr(piece, name) for piece in pieces])[first] for name in ("output", "truth"))
+    return ClipPrediction(pieces[0].id, output, truth, times, sum(piece.views for piece in pieces))
 
 
 def predict_views(
@@ -109,6 +122,7 @@ def predict_views(
     model.eval()
     clips: list[ClipPrediction] = []
     failures: list[Failure] = []
+    done: set[str] = set()
     try:
         for batch in batches:
             failures += batch["failures"]
@@ -116,7 +130,8 @@ def predict_views(
                 outputs = _forward(model, task, batch, device, bf16, most_views)
                 clips += _merged(task, batch, outputs)
             if progress is not None:
-                progress(len(clips) + len(failures))
+                done.update(batch["ids"], (failure.id for failure in batch["failures"]))
+                progress(len(done))
     finally:
         for module, training in modes:
             module.training = training
@@ -134,7 +149,8 @@ def _forward(
         part = {name: value[start : start + most_views].to(device) for name, value in inputs.items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = model(part)
-        outputs.append(task.read(raw).double().cpu().numpy())
+        read, details = task.read(raw), task.details(raw)
+        outputs.append((read if details is None else torch.cat([read, details], dim=-1)).double().cpu().numpy())
     return np.concatenate(outputs)
 
 

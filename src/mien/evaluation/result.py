@@ -81,6 +81,21 @@ class EvaluationResult:
         predicted = self.predictions.output.argmax(axis=1)
         return confusion_matrix(truth[truth >= 0], predicted[truth >= 0], len(self.task.classes))
 
+    def bin_confusions(self) -> dict[str, np.ndarray]:
+        """Counts ``(bins, bins)`` of every value that is also told as bins, rows are the truth; empty elsewhere."""
+        bins, names = self.task.bins, self.task.columns()
+        if bins is None:
+            return {}
+        truth, output = self.predictions.truth, self.predictions.output
+        found = {}
+        for number, name in enumerate(names):
+            known = ~np.isnan(truth[:, number])
+            first = len(names) + number * bins
+            told = output[known, first : first + bins].argmax(axis=1)
+            true = np.clip(np.floor((truth[known, number] + 1) * (bins / 2)), 0, bins - 1).astype(np.int64)
+            found[name] = confusion_matrix(true, told, bins)
+        return found
+
     def units(self) -> list[str] | None:
         """As ``units_of``, for the clips that were scored."""
         return units_of(self.manifest, self.predictions.ids)
@@ -139,6 +154,8 @@ class EvaluationResult:
                 {"name": name, "n": int(count), "recall": _number(recall)} for name, count, recall in by_class
             ]
             summary["confusion"] = matrix.tolist()
+        if self.task.bins is not None:
+            summary["bin_confusion"] = {name: matrix.tolist() for name, matrix in self.bin_confusions().items()}
         summary["not_scored"] = [asdict(failure) for failure in self.predictions.failures]
         summary["notes"] = list(self.notes)
         return summary
