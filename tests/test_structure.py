@@ -36,7 +36,7 @@ ROOMS = {
         "evaluation",
         "recipes",
     },
-    "inference": {"errors", "media", "faces", "data.inputs", "models", "tasks", "checkpoints"},
+    "inference": {"errors", "media", "faces", "data.inputs", "models", "tasks", "checkpoints", "extraction"},
     "extraction": {"errors", "media", "faces", "data", "models", "checkpoints", "nn"},
     "recipes": set(),
 }

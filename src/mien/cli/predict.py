@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.published import obtain_published
 from mien.cli.recordings import (
     AsJson,
     Batch,
@@ -47,12 +48,15 @@ def predict(
     bf16: Bfloat16 = False,
     batch: Batch = None,
     threads: Threads = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Download what a published model needs without asking.")] = False,
 ) -> None:
     """Read apparent emotion from videos: every face is followed, and a timeline is written per recording.
 
     Without a form named, the table (CSV) and the report (HTML) are written. Nothing leaves this machine, and no picture
-    of a face is kept unless --thumbnails or --overlay asks for it.
+    of a face is kept unless --thumbnails or --overlay asks for it. A published model by name (viper-va) is explained,
+    and downloaded once you agree.
     """
+    from mien.extraction.published import is_published
     from mien.inference import PredictSettings
     from mien.inference import predict as read
 
@@ -68,4 +72,6 @@ def predict(
     settings = PredictSettings(
         step=parse_step(step), hop=hop, detector=detector, device=device, bf16=bf16, batch=batch, threads=threads
     )
+    if is_published(model):
+        model = obtain_published(model, yes)
     run(videos, model, out, formats, read, settings, as_json, thumbnails)

@@ -12,11 +12,11 @@ from mien.data.streams import Stream
 from mien.errors import UsageError
 from mien.extraction.material import Material
 
-# What published ViPER took each stream from; clips chosen sentences and OpenFace tables need a source of one's own.
+# What published ViPER took each stream from (its fine-tuned CLIP is not public: this is the general one).
 PUBLISHED = {
     "visual": "vit:google/vit-base-patch16-224-in21k",
     "audio": "wavlm:microsoft/wavlm-base-plus-sv",
-    "text": "clip:openai/clip-vit-base-patch32+roberta-base",
+    "text": "clip:openai/clip-vit-base-patch32+FacebookAI/roberta-base",
     "fau": "pyfeat",
 }
 

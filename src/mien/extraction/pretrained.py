@@ -249,4 +249,5 @@ def _library() -> Any:
     except ImportError as error:
         raise UsageError("these features need an extra; install it with: pip install 'mien[hf]'") from error
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     return transformers

@@ -20,6 +20,7 @@ from mien.inference.persons import Person, Span
 from mien.inference.recording import Progress, Recording
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
+from mien.inference.streams import predict_streams, takes_streams_alone
 from mien.inference.timeline import TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
 from mien.inference.voice import silent_rows, uncovered, voice_rows
 from mien.inference.watching import watch
@@ -57,6 +58,8 @@ def predict(
     """
     settings = settings or PredictSettings()
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
+    if takes_streams_alone(bundle):
+        return predict_streams(_names(path), bundle, settings, progress or _silent)
     return _read_all(path, bundle, Predictor(bundle, settings), settings, progress, clock)
 
 
@@ -81,12 +84,16 @@ def _read_all(
     progress: Progress | None,
     clock: Stopwatch | None,
 ) -> Timeline:
+    job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch())
+    return join_timelines([job.read(name) for name in _names(path)])
+
+
+def _names(path: PathLike | Sequence[PathLike]) -> list[str]:
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     names = [os.fspath(one) for one in paths]
     if len(set(names)) < len(names):
         raise UsageError("a recording is named twice; name each once")
-    job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch())
-    return join_timelines([job.read(name) for name in names])
+    return names
 
 
 def _silent(done: float, total: float) -> None:
