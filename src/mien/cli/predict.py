@@ -40,6 +40,9 @@ def predict(
     eaf: Annotated[bool, typer.Option("--eaf", help="Write <name>.eaf for ELAN.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write <name>.html: a report with curves per face.")] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write <name>.overlay.mp4: boxes, sound.")] = False,
+    circumplex: Annotated[
+        bool, typer.Option("--circumplex", help="Write <name>.circumplex.mp4: picture beside the plane, sound.")
+    ] = False,
     thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Small pictures of faces in the report.")] = False,
     step: Step = None,
     hop: Hop = None,
@@ -53,8 +56,8 @@ def predict(
     """Read apparent emotion from videos: every face is followed, and a timeline is written per recording.
 
     Without a form named, the table (CSV) and the report (HTML) are written. Nothing leaves this machine, and no picture
-    of a face is kept unless --thumbnails or --overlay asks for it. A published model by name (viper-va) is explained,
-    and downloaded once you agree.
+    of a face is kept unless --thumbnails, --overlay or --circumplex asks for it. A published model by name (viper-va)
+    is explained, and downloaded once you agree.
     """
     from mien.extraction.published import is_published
     from mien.inference import PredictSettings
@@ -67,6 +70,7 @@ def predict(
         "eaf": eaf,
         "html": html or thumbnails,
         "overlay": overlay,
+        "circumplex": circumplex,
     }
     formats = [form for form, wanted in chosen.items() if wanted] or ["csv", "html"]
     settings = PredictSettings(

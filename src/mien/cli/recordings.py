@@ -25,6 +25,7 @@ SUFFIXES = {
     "eaf": ".eaf",
     "html": ".html",
     "overlay": ".overlay.mp4",
+    "circumplex": ".circumplex.mp4",
 }
 
 Videos = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Recordings.", show_default=False)]
@@ -107,9 +108,9 @@ def write(
     for form, path in paths.items():
         if form == "html":
             timeline.to_html(path, thumbnails)
-        elif form == "overlay":
+        elif form in ("overlay", "circumplex"):
             with progress_bar(path.name, hidden) as progress:
-                timeline.overlay(path, progress=progress)
+                timeline.overlay(path, progress=progress, beside=form == "circumplex")
         else:
             getattr(timeline, f"to_{form}")(path)
     return paths

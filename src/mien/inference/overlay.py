@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.errors import UsageError
+from mien.inference.circumplex import SIDE, Circumplex
 from mien.inference.colours import face_colour
 from mien.inference.gauge import AXES, Gauge
 from mien.inference.playback import Glance, Playback
@@ -25,7 +26,9 @@ _RATES = (44100, 48000, 32000, 24000, 22050, 16000, 12000, 11025, 8000)  # that 
 _SHOWN = 3  # continuous outputs in a label
 
 
-def write_overlay(timeline: Timeline, out: str | os.PathLike[str], progress: Progress | None = None) -> Path:
+def write_overlay(
+    timeline: Timeline, out: str | os.PathLike[str], progress: Progress | None = None, beside: bool = False
+) -> Path:
     """Write the overlay of a timeline of one file; see ``Timeline.overlay``.
 
     Raises:
@@ -39,12 +42,14 @@ def write_overlay(timeline: Timeline, out: str | os.PathLike[str], progress: Pro
         raise UsageError(f"{info.path}: no picture is known of this recording; predict it again, a CSV holds no boxes")
     if Path(out).resolve() == Path(info.path).resolve():
         raise UsageError(f"{out}: the overlay would replace the recording; give it another name")
+    if beside and not set(AXES) <= set(timeline.outputs):
+        raise UsageError(f"a circumplex shows valence and arousal; the model tells {', '.join(timeline.outputs)}")
     with VideoReader(info.path) as video:
         rate = _sound_rate(video)
-        painter = Painter(timeline, video.size)
+        painter = BesidePainter(timeline, video.size) if beside else Painter(timeline, video.size)
         sound = _paced(info.path, rate, video.duration) if rate else None
         with (
-            VideoWriter(out, video.size, fps=info.fps or 25.0, sound_rate=rate, threads=0) as writer,
+            VideoWriter(out, painter.output_size, fps=info.fps or 25.0, sound_rate=rate, threads=0) as writer,
             closing(prefetch(video.frames(), Stopwatch())) as frames,
         ):
             heard = 0.0
@@ -84,7 +89,7 @@ class Painter:
     def __init__(self, timeline: Timeline, size: tuple[int, int]) -> None:
         self._timeline = timeline
         self._playback = Playback(timeline)
-        self._size = size
+        self._size = self.output_size = size
         self._unit = min(size) / 360
         self._font = _font(max(14 * self._unit, 9))
         small = _font(max(10 * self._unit, 9))
@@ -141,6 +146,21 @@ class Painter:
         canvas.rectangle((x, y, x + width, y + height), fill=(*colour, 215))
         ink = (0, 0, 0, 255) if sum(colour) > 330 else (255, 255, 255, 255)
         canvas.text((x + gap, y + gap), text, ink, font, anchor="la")
+
+
+class BesidePainter(Painter):
+    """The picture with boxes on the left, the valence-arousal plane on the right (``mien.inference.circumplex``)."""
+
+    def __init__(self, timeline: Timeline, size: tuple[int, int]) -> None:
+        super().__init__(timeline, size)
+        self._gauge = None
+        self._circumplex = Circumplex(self._playback, SIDE, _font(20))
+        self.output_size = (2 * SIDE, SIDE)
+
+    def paint(self, image: NDArray[np.uint8], time: float) -> NDArray[np.uint8]:
+        """``(SIDE, 2 SIDE, 3)``: everything that belongs to ``time`` seconds."""
+        tracks = [glance.track for glance in self._playback.at(time)]
+        return self._circumplex.beside(super().paint(image, time), time, tracks)
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont:

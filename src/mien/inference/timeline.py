@@ -165,14 +165,16 @@ class Timeline:
         out: str | os.PathLike[str],
         file: str | os.PathLike[str] | None = None,
         progress: Callable[[float, float], None] | None = None,
+        beside: bool = False,
     ) -> Path:
         """Write the recording with boxes, labels and gauges drawn in, sound included, as MP4.
 
+        With ``beside`` the valence-arousal plane stands at the right of the picture instead of in it.
         The recording is read again; ``progress`` is called with seconds done and seconds in all.
         """
         from mien.inference.overlay import write_overlay
 
-        return write_overlay(self.only(file), out, progress)
+        return write_overlay(self.only(file), out, progress, beside)
 
     @staticmethod
     def from_csv(path: str | os.PathLike[str]) -> Timeline:
