@@ -65,6 +65,14 @@ def test_the_whole_way(source: str, tiny_corpus: Manifest, tmp_path: Path, here:
     assert code == 0, err
     code, out, err = here("evaluate", "run", "--data", str(manifest), "--streams", str(store), "--json")
     assert code == 0, err
+    judged = json.loads((tmp_path / "run/evaluation/test/metrics.json").read_text())
+    assert all(len(table) == 10 for table in judged["tenths"].values())
+    code, _, err = here("evaluate", "run", "--data", str(manifest), "--streams", str(store), "--submission", "out.csv")
+    assert code == 0, err
+    header, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert header == "File_ID,valence,arousal"
+    assert len(rows) == judged["data"]["clips"]
+    assert all(row.startswith("[") for row in rows)
     assert {"pearson", "pearson/valence", "pearson/arousal", "mse"} <= set(out.split('"'))
     told = json.loads((tmp_path / "run" / "bundle" / "config.json").read_text())["inputs"]["streams"]
     assert {stream["name"]: stream["extractor"] for stream in told} == {

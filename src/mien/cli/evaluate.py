@@ -46,6 +46,9 @@ def evaluate(
     streams: Annotated[
         Path | None, typer.Option(help="Store of feature streams. Default: streams.safetensors beside the manifest.")
     ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(help="Write predictions of the unlabelled test part to this CSV, and judge nothing.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
@@ -57,7 +60,6 @@ def evaluate(
     from mien.evaluation import assess
     from mien.evaluation.paired import against as compare_with
 
-    folder = out or _default_folder(source, split)
     settings = assess.EvaluationSettings(
         views=views,
         crops=crops,
@@ -68,6 +70,13 @@ def evaluate(
         streams=streams,
         seed=seed,
     )
+    if submission is not None:
+        from mien.evaluation.submission import write_submission
+
+        count = write_submission(source, data, submission, settings)
+        typer.echo(json.dumps({"submission": str(submission), "clips": count}) if as_json else f"{submission}: {count}")
+        return
+    folder = out or _default_folder(source, split)
     result = assess.evaluate(
         source,
         data,

@@ -19,6 +19,7 @@ from mien.evaluation.parts import Part
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.scores import Judgement, Score
 from mien.tasks import Task
+from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
 
 FIXED_COLUMNS = ("id", "path", "start", "end", "subject", "time", "truth", "prediction")
 
@@ -96,6 +97,20 @@ class EvaluationResult:
             found[name] = confusion_matrix(true, told, bins)
         return found
 
+    def tenths(self, published: bool = False) -> dict[str, np.ndarray]:
+        """Confusion by tenths of every intensity (``mien.tasks.tenths``), rows are the truth and add up to 1."""
+        truth, output = self.predictions.truth, self.predictions.output
+        known = ~np.isnan(truth)
+        return {
+            name: confusion_by_tenths(truth[known[:, i], i], output[known[:, i], i], published)
+            for i, name in enumerate(self.task.columns())
+        }
+
+    def strongest(self) -> np.ndarray:
+        """Counts ``(K, K)`` of which intensity is the highest, rows are the truth; clips with all labels."""
+        known = ~np.isnan(self.predictions.truth).any(axis=1)
+        return dominant_confusion(self.predictions.truth[known], self.predictions.output[known])
+
     def units(self) -> list[str] | None:
         """As ``units_of``, for the clips that were scored."""
         return units_of(self.manifest, self.predictions.ids)
@@ -156,6 +171,9 @@ class EvaluationResult:
             summary["confusion"] = matrix.tolist()
         if self.task.bins is not None:
             summary["bin_confusion"] = {name: matrix.tolist() for name, matrix in self.bin_confusions().items()}
+        if self.task.kind == "intensities":
+            summary["tenths"] = {name: table.tolist() for name, table in self.tenths().items()}
+            summary["strongest"] = self.strongest().tolist()
         summary["not_scored"] = [asdict(failure) for failure in self.predictions.failures]
         summary["notes"] = list(self.notes)
         return summary

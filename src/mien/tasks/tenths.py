@@ -9,8 +9,8 @@ TENTHS = 10
 
 
 def tenths(values: ArrayLike) -> NDArray[np.int64]:
-    """The tenth that each value lies in, 0..9: ``floor(10 x)`` with a guard of 1e-9 for 0.3, 0.6, 0.7; clipped."""
-    found = np.floor(np.asarray(values, dtype=np.float64) * TENTHS + 1e-9)
+    """The tenth that each value lies in, 0..9: ``floor(10 x)`` clipped; 1e-6 guards 0.3, 0.6, 0.7 in float32."""
+    found = np.floor(np.asarray(values, dtype=np.float64) * TENTHS + 1e-6)
     return np.clip(found, 0, TENTHS - 1).astype(np.int64)
 
 
