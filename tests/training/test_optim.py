@@ -71,3 +71,9 @@ def test_frozen_parameters_are_left_out(model: Recogniser) -> None:
 def test_any_module_is_grouped() -> None:
     groups = parameter_groups(nn.Linear(2, 2), weight_decay=0.3)
     assert [(g["names"], g["weight_decay"]) for g in groups] == [(["weight"], 0.3), (["bias"], 0.0)]
+
+
+def test_everything_is_decayed_where_asked() -> None:
+    groups = parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), weight_decay=0.01, decay_all=True)
+    assert [group["weight_decay"] for group in groups] == [0.01]
+    assert sum(len(group["params"]) for group in groups) == 4

@@ -7,7 +7,7 @@ import pytest
 
 from mien.errors import UsageError
 from mien.training.recipe import check_recipe
-from mien.training.schedules import cosine_schedule, learning_rates, total_steps
+from mien.training.schedules import cosine_schedule, halving_schedule, learning_rates, total_steps
 
 # step → value as the published SVFAP and MAE-DFER scripts compute them
 VOXCELEB2 = {
@@ -69,3 +69,9 @@ def test_rates_of_a_recipe_scale_with_the_batch() -> None:
     # DFEW fold 1, as the published script computes them
     expected = [0.0, 3.429355281207133e-07, 0.00025, 0.00025, 0.00013543709576585754, 2.500032032609991e-07]
     np.testing.assert_allclose(rates[[0, 1, 729, 730, 7300, 14599]], expected, rtol=1e-12)
+
+
+def test_halving() -> None:
+    assert halving_schedule(1.0, 2, 7).tolist() == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.125]
+    with pytest.raises(UsageError, match="every 0 steps"):
+        halving_schedule(1.0, 0, 7)
