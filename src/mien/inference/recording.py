@@ -8,8 +8,8 @@ import numpy as np
 
 from mien.data.inputs import sound_span, square, to_tensors
 from mien.faces.crop import Cropper
-from mien.faces.types import TrackedFrame
-from mien.faces.warp import cut
+from mien.faces.types import Image, TrackedFrame
+from mien.faces.warp import Square, cut
 from mien.inference.average import TrackRows
 from mien.inference.forward import Batches, Values
 from mien.inference.grid import Grid
@@ -82,20 +82,21 @@ class Recording:
         for face in frame.faces:
             person = self._person(face.track, frame)
             person.trail.add(frame.time, face.box, face.score, person.seen)
+            # the crop's path is smoothed over all frames, also those that the model does not see
+            place = None if self._cropper is None else self._cropper.place(face.track, frame.time, face)
             assert person.stretch is not None
-            wanted = person.stretch.wants(frame.index)
-            if self._cropper is None:
-                image = square(frame.image[None])[0].copy() if wanted else frame.image
-            else:
-                place = self._cropper.place(face.track, frame.time, face)
-                recipe = self._cropper.recipe
-                image = cut(frame.image, place, recipe.size, recipe.fill) if wanted else frame.image
-            if wanted:
-                for window in person.stretch.push(frame.index, frame.time, image):
+            if person.stretch.wants(frame.index):
+                for window in person.stretch.push(frame.index, frame.time, self._picture(frame.image, place)):
                     self._submit(window)
         for person in self.persons.values():
             if person.stretch is not None and frame.time - person.seen > self._settings.gap:
                 self._leave(person)
+
+    def _picture(self, image: Image, place: Square | None) -> Image:
+        """What the model is shown of a frame: the face, or without a crop recipe the middle square."""
+        if self._cropper is None or place is None:
+            return square(image[None])[0].copy()
+        return cut(image, place, self._cropper.recipe.size, self._cropper.recipe.fill)
 
     def _person(self, track: int, frame: TrackedFrame) -> Person:
         if track not in self.persons:
