@@ -75,12 +75,15 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     options = foreign.options | {name: value for name, value in told.items() if value is not None}
     plan = converter.plan_state(foreign.state, options)
     inputs = _inputs(plan, settings.stride or options.get("sampling_rate"))
+    digest = _digest(file)
+    known = converter.recognised(digest)
+    licence = f"Weights by the authors of {system} are under {converter.licence}." if converter.licence else ""
     provenance = Provenance(
         created_by="mien convert",
-        source=f"{file.name}, sha256 {_digest(file)}",
+        source=f"{file.name}, sha256 {digest}",
         licence=settings.licence,
         paper=converter.paper,
-        notes=(f"Weights by the authors of {system} are under {converter.licence}.",) if converter.licence else (),
+        notes=tuple(note for note in (licence, f"The file is {known}." if known else "") if note),
     )
     task = _task(plan, settings) if plan.form == "finetuned" and plan.outputs else None
     specification = Specification(

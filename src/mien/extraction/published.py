@@ -10,16 +10,13 @@ from pathlib import Path
 
 from mien.checkpoints.bundle import load, save
 from mien.checkpoints.conversion import Settings, convert
+from mien.checkpoints.convert.viper import SHA256
 from mien.checkpoints.offers import Offer, Place, checkpoint_offer, fetched
 from mien.errors import MienError, UsageError
 from mien.models.specification import Specification
 
 OWNER = "VaianiLorenzo"
 EPOCHS = {"v": 6, "va": 6, "vf": 6, "vt": 12, "vat": 8, "vaf": 4, "vtf": 4, "vatf": 7}  # in the files' names
-SHA256 = {
-    "vatf": "cf2a0568954bd6053d43e13312f224f1d52f28dd5c3910c31aca0386e4dcbfc9",
-    "vtf": "39760d4df2dc2eb5f1e9cae4d59c6f1dbf6269b060540c4cd9c7be6e1df5f164",
-}
 STREAMS = {"v": "visual", "a": "audio", "t": "text", "f": "fau"}
 IN21K, AGE = "google/vit-base-patch16-224-in21k", "nateraw/vit-age-classifier"
 SOURCES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -98,7 +95,7 @@ def obtain(plan: Plan, at: Place) -> Path:
     """Download, verify and convert; returns the bundle, whose Specification names the extractors' folders."""
     cache = cache_folder()
     file = fetched(at, plan.weights, cache / "hub") / plan.weights.files[0][0]
-    _verify(plan.name.removeprefix("viper-"), file)
+    _verify(plan.name.removeprefix("viper-").upper(), file)
     found = {}
     for stream, (kind, offers) in plan.sources.items():
         folders = "+".join(str(fetched(at, offer, cache / "hub")) for offer in offers)
@@ -118,7 +115,7 @@ def _told(specification: Specification, found: Mapping[str, Mapping[str, str]]) 
 
 
 def _verify(letters: str, file: Path) -> None:
-    """The digest, where the published one is known and the file is as large as that."""
+    """The digest where the published one is known; a folder that imitates the hub has files of its own."""
     if letters not in SHA256 or os.environ.get("MIEN_HUB"):
         return
     with file.open("rb") as stream:

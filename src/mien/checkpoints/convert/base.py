@@ -67,6 +67,10 @@ class Converter(ABC):
         """The weights of a published file, without executing it; see ``mien.checkpoints.reading.read_foreign``."""
         return read_foreign(file, entry)
 
+    def recognised(self, digest: str) -> str:
+        """Which published file has this SHA-256, in words; empty where it is none that is known."""
+        return ""
+
     @abstractmethod
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """Plan from the keyword arguments of the published constructor; ``UsageError`` for one it does not have."""

@@ -33,6 +33,12 @@ ALLOWED = (
     "torch.nn.modules.container.ModuleList",
 )
 
+# of the published files whose digest is known
+SHA256 = {
+    "VATF": "cf2a0568954bd6053d43e13312f224f1d52f28dd5c3910c31aca0386e4dcbfc9",
+    "VTF": "39760d4df2dc2eb5f1e9cae4d59c6f1dbf6269b060540c4cd9c7be6e1df5f164",
+}
+
 LETTERS = {"V": "visual", "A": "audio", "T": "text", "F": "fau"}
 PUBLISHED = ("V", "VA", "VF", "VT", "VAT", "VAF", "VTF", "VATF")
 _WIDTHS = {sum(WIDTHS[LETTERS[letter]] for letter in letters): letters for letters in reversed(PUBLISHED)}
@@ -71,6 +77,10 @@ class ViPERConverter(Converter):
         if entry is not None:
             raise UsageError(f"ViPER's files are single modules without entries; leave {entry!r} out")
         return Foreign(read_module(file, ALLOWED), {})
+
+    def recognised(self, digest: str) -> str:
+        """See ``Converter.recognised``."""
+        return next((f"ViPER-{letters} as published" for letters, known in SHA256.items() if known == digest), "")
 
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """See ``Converter.plan_arguments``. ``modalities`` says which streams make up ``d_model``, such as ``VAF``."""
