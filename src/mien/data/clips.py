@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.cache import FrameCache
 from mien.data.inputs import sound_span, square
 from mien.data.manifest import Row
 from mien.data.sampling import Sampling, View
-from mien.data.sources import FrameSource, has_clock, is_pictures, open_frames
+from mien.data.sources import FrameSource, has_clock, is_pictures
 from mien.errors import MienError, UsageError
 from mien.media import probe, read_sound
 from mien.media.clip import Clip
@@ -34,10 +35,13 @@ class Reading:
     views: tuple[View, ...]
 
 
-def read_views(row: Row, inputs: Inputs, sampling: Sampling, rng: np.random.Generator) -> Reading:
+def read_views(
+    row: Row, inputs: Inputs, sampling: Sampling, rng: np.random.Generator, cache: FrameCache | None = None
+) -> Reading:
     """Cut views out of a row and read their frames and sound.
 
-    A recording without picture gives one view with no frames where the model also takes sound.
+    A recording without picture gives one view with no frames where the model also takes sound. ``cache`` keeps frames
+    for the next time.
 
     Raises:
         MienError: the recording is missing, damaged, empty between start and end, or holds nothing the model takes.
@@ -54,7 +58,7 @@ def read_views(row: Row, inputs: Inputs, sampling: Sampling, rng: np.random.Gene
         )
     if inputs.sound is not None and _has_no_picture(row):
         return _only_sound(row, inputs)
-    with open_frames(row) as source:
+    with (cache or FrameCache(0)).open(row) as source:
         inside = np.flatnonzero((source.times >= row.start - 1e-6) & (source.times < row.end - 1e-6))
         if not len(inside):
             raise MienError(f"{row.path}: no frame between {row.start:g} and {row.end:g} s")

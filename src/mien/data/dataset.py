@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mien.data.annotation import UNLABELLED, frame_targets
+from mien.data.cache import FrameCache
 from mien.data.clips import Reading, read_views
 from mien.data.manifest import Manifest, Row
 from mien.data.sampling import CoveringWindows, Sampling, View
@@ -66,6 +67,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         extras: what a pretext draws for each view from its tensors (a mask); added to them.
         seed: of the run.
         streams: store of feature streams, for inputs that name some; by default beside the manifest.
+        cache: MiB of decoded frames that every process that reads may keep in memory.
 
     Raises:
         UsageError: ids, columns or targets that are not there or not allowed, before anything is read.
@@ -82,6 +84,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         extras: Extras | None = None,
         seed: int = 0,
         streams: Path | str | None = None,
+        cache: int = 0,
     ) -> None:
         if not ids:
             raise UsageError(f"{manifest.name}: this part of the data has no clips; look at the split")
@@ -93,6 +96,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         self.targets = targets
         self.extras = extras
         self.seed = seed
+        self._cache = FrameCache(cache)
         self.clip_targets: Tensor | None = None
         self.streams: StreamStore | None = None
         if inputs.streams:
@@ -127,7 +131,8 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         row = self.manifest.row(self.ids[at])
         try:
             streams = self.streams.tensors(row.id, self.inputs.streams) if self.streams else {}
-            reading = read_views(row, self.inputs, sampling, generator(self.seed, "views", epoch, row.id, repeat))
+            rng = generator(self.seed, "views", epoch, row.id, repeat)
+            reading = read_views(row, self.inputs, sampling, rng, self._cache)
         except UsageError:
             raise
         except MienError as error:

@@ -72,6 +72,7 @@ def build(recipe: Recipe) -> Experiment:
         extras=getattr(objective.trained, "extras", None),
         seed=recipe.seed,
         streams=recipe.data.streams,
+        cache=recipe.data.cache,
     )
     if dataset.streams is not None:
         inputs = with_sources(inputs, dataset.streams)
