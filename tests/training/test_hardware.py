@@ -11,7 +11,14 @@ from tests.training.corpus import MakeRecipe
 
 from mien.errors import UsageError
 from mien.training.fitting import fit
-from mien.training.hardware import choose_accelerator, choose_precision, make_fabric, on_every_process, total
+from mien.training.hardware import (
+    choose_accelerator,
+    choose_precision,
+    computing_threads,
+    make_fabric,
+    on_every_process,
+    total,
+)
 from mien.training.schema import Hardware
 
 
@@ -64,3 +71,12 @@ def test_bf16_keeps_weights_and_loss_in_float32(task_recipe: MakeRecipe, tmp_pat
     assert {tensor.dtype for tensor in weights["bf16"].values()} == {torch.float32}
     differences = [(weights["fp32"][name] - weights["bf16"][name]).abs().max() for name in weights["fp32"]]
     assert 0 < max(differences) < 0.01
+
+
+def test_threads_are_chosen_for_a_while_only() -> None:
+    before = torch.get_num_threads()
+    with computing_threads(before + 2):
+        assert torch.get_num_threads() == before + 2
+    assert torch.get_num_threads() == before
+    with computing_threads(None):
+        assert torch.get_num_threads() == before

@@ -12,7 +12,14 @@ from mien.checkpoints.card import Figure, ModelCard
 from mien.errors import UsageError
 from mien.models.contract import Recogniser
 from mien.training.experiment import Experiment, build
-from mien.training.hardware import choose_accelerator, choose_precision, gather, make_fabric, on_every_process
+from mien.training.hardware import (
+    choose_accelerator,
+    choose_precision,
+    computing_threads,
+    gather,
+    make_fabric,
+    on_every_process,
+)
 from mien.training.loop import Loop
 from mien.training.run import Run, RunResult
 from mien.training.schema import Recipe
@@ -59,7 +66,8 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         loop = on_every_process(
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
-        loop.train(progress)
+        with computing_threads(recipe.hardware.threads):
+            loop.train(progress)
         result = _finish(experiment, fabric, place, loop)
         fabric.barrier()
     return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +32,17 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
         strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
+
+
+@contextmanager
+def computing_threads(count: int | None) -> Iterator[None]:
+    """Compute with ``count`` threads of the processor inside a ``with`` block; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_accelerator(hardware: Hardware) -> str:

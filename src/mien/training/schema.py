@@ -159,11 +159,16 @@ class Schedule(Section):
 
 
 class Hardware(Section):
-    """Where it runs: ``devices`` processes on each of ``nodes`` machines."""
+    """Where it runs: ``devices`` processes on each of ``nodes`` machines.
+
+    ``threads`` is the number of processor threads that each of them computes with, by default what torch takes. Tiny
+    models are quicker with one: threads that wait for each other take the processors from the loader's processes.
+    """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
 
 class Intervals(Section):
