@@ -82,8 +82,11 @@ def resize(pictures: Tensor, size: int) -> Tensor:
 
 
 def normalise(pictures: Tensor, video: VideoInput) -> Tensor:
-    """Float ``(T, C, H, W)`` in 0..255 → ``(C, T, H, W)``: ``(x / 255 - mean) / std``."""
+    """Float ``(T, C, H, W)`` in 0..255 → ``(C, T, H, W)``: ``(x / 255 - mean) / std``, see ``VideoInput.centre``."""
     std = torch.tensor(video.std, dtype=torch.float32)
+    if video.centre == "clip":
+        changes = (pictures - pictures.mean(dim=0, keepdim=True)).transpose(0, 1)
+        return (changes / (255.0 * std)[:, None, None, None]).contiguous()
     scale = (1.0 / (255.0 * std))[:, None, None, None]
     shift = (torch.tensor(video.mean, dtype=torch.float32) / std)[:, None, None, None]
     return (pictures.transpose(0, 1) * scale).sub_(shift).contiguous()

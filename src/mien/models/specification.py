@@ -21,7 +21,9 @@ class VideoInput(_Frozen):
 
     Exactly one of ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation
     time) says how densely a clip is sampled. ``frames`` is the length of one clip; None means any length.
-    ``mean`` and ``std`` apply to values in 0..1, one per channel.
+    ``mean`` and ``std`` apply to values in 0..1, one per channel. ``centre`` says what is taken off before ``std``
+    divides: ``corpus`` is ``mean``; ``clip`` is every pixel's own mean over the clip, so that a model sees only what
+    changes (good for small models that must not learn who people are).
     """
 
     frames: int | None = Field(default=16, ge=1)
@@ -31,6 +33,7 @@ class VideoInput(_Frozen):
     channels: Literal["rgb", "bgr", "grey"] = "rgb"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    centre: Literal["corpus", "clip"] = "corpus"
     crop: CropRecipe | None = CropRecipe()
 
     @model_validator(mode="after")

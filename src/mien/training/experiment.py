@@ -103,7 +103,7 @@ def inputs_of(recipe: Recipe) -> Inputs:
     sampling = recipe.data.sampling
     changes: dict[str, Any] = {
         key: value
-        for key in ("frames", "stride", "fps", "size", "crop")
+        for key in ("frames", "stride", "fps", "size", "crop", "centre", "std")
         if (value := getattr(sampling, key)) is not None
     }
     if "stride" in changes or "fps" in changes:

@@ -22,8 +22,9 @@ class Sampling(Section):
 
     ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
     other. Training draws ``windows`` random windows from every clip in an epoch; validation averages ``views`` evenly
-    spaced ones (per-frame tasks cover the whole clip instead). ``rule`` chooses published random windows in the place
-    of any start that fits (``mien.data.windows``). ``crop`` is how the corpus's faces were cut out, for prediction to
+    spaced ones (per-frame tasks cover the whole clip instead). ``centre`` and ``std``: see ``VideoInput``. ``rule``
+    chooses published random windows in the place of any start that fits (``mien.data.windows``). ``crop`` is how the
+    corpus's faces were cut out, for prediction to
     do likewise.
     """
 
@@ -35,6 +36,8 @@ class Sampling(Section):
     rule: Literal["any", "strides", "stretched"] = "any"
     views: int = Field(default=2, ge=1)
     crop: CropRecipe | None = None
+    centre: Literal["corpus", "clip"] | None = None
+    std: tuple[float, ...] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Sampling:

@@ -21,6 +21,7 @@ ONSETS: dict[str, tuple[float, float]] = {
     "disgust": (0.3, 0.6),
     "anger": (0.3, 0.7),
 }
+TURN_SPREAD = (0.07, 0.04, 0.025)  # radians by which people's heads are turned at rest: yaw, pitch, roll
 UPPER = (1, 2, 4, 5, 6, 7)  # units that may lead or follow the rest of the face
 
 
@@ -91,8 +92,8 @@ def draw_event(rng: Generator, label: str, seconds: float, intensity: tuple[floa
     """An expression of class ``label`` that rises and is seen within ``seconds``."""
     fastest, slowest = ONSETS[label]
     rise = rng.uniform(fastest, slowest)
-    start = rng.uniform(0.12, max(0.13, min(0.45, 0.75 - rise / seconds))) * seconds
-    return Event(label, start, rise, rng.uniform(0.5, 1.2), rng.uniform(0.4, 0.8), rng.uniform(*intensity))
+    start = rng.uniform(0.15, max(0.16, min(0.4, 0.7 - rise / seconds))) * seconds
+    return Event(label, start, rise, rng.uniform(0.9, 1.8), rng.uniform(0.4, 0.8), rng.uniform(*intensity))
 
 
 def expressed(rng: Generator, event: Event, times: NDArray[np.float64]) -> Array:
@@ -188,7 +189,7 @@ def perform(
     units[:, INDEX[43]] = closed[:, None]
     felt = affect(shown.mean(axis=2))
     turn = _drift(rng, times, (0.10, 0.05, 0.04)) * motion
-    turn += rng.normal(0.0, (0.12, 0.06, 0.04)).astype(np.float32)
+    turn += rng.normal(0.0, TURN_SPREAD).astype(np.float32)
     turn[:, 1] -= (0.03 * felt[:, 1]).astype(np.float32)
     place = _drift(rng, times, (0.02, 0.02, 0.015)) * motion
     gaze = _drift(rng, times, (0.18, 0.1), slowest=2.5) + rng.normal(0, 0.1, 2).astype(np.float32)
