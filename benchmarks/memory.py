@@ -32,6 +32,7 @@ def loop(source: Path, seconds: float, path: Path) -> Path:
     """The source again and again, without encoding it anew."""
     with av.open(str(path), "w") as out:
         streams: dict[int, av.stream.Stream] = {}
+        last: dict[int, int] = {}
         offset = 0.0
         while offset < seconds:
             with av.open(str(source)) as container:
@@ -44,7 +45,11 @@ def loop(source: Path, seconds: float, path: Path) -> Path:
                         continue
                     shift = round(offset / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = streams[packet.stream.index]
+                    index = packet.stream.index
+                    if packet.dts <= last.get(index, packet.dts - 1):  # a coder's lead-in that the join has no room for
+                        continue
+                    last[index] = packet.dts
+                    packet.stream = streams[index]
                     out.mux(packet)
                 offset += container.duration / av.time_base
     return path
