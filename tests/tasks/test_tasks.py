@@ -40,7 +40,7 @@ def config(
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (config("clasification"), "not known; there are classification, dimensions"),
+        (config("clasification"), "not known; there are binned, classification, dimensions, intensities"),
         (config(label_smooting=0.1), "did you mean label_smoothing"),
         (config(label_smoothing=1.5), "label_smoothing = 1.5"),
         (config(class_weights=[1.0, 2.0]), "one number of 0 or more for each of a, b, c"),
