@@ -22,7 +22,7 @@ def demo(
 
     Example: mien demo --out mien-demo
     """
-    typer.echo("mien demo: about five minutes on two processor cores. Loading ...", err=True)
+    typer.echo("mien demo: some minutes on two processor cores. Loading ...", err=True)
     from mien.demo.report import summary, write_page
     from mien.demo.steps import run_demo
 
