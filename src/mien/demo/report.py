@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files as resources
 from pathlib import Path
 
+from mien.data.files import complete
 from mien.demo.steps import Outcome
 from mien.evaluation.report import interval_text
 from mien.evaluation.result import EvaluationResult
@@ -83,9 +84,8 @@ lead.</p></section>
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
         f"<body><main>{body}</main></body></html>\n"
     )
-    part = page.with_suffix(".html.part")
-    part.write_text(html, encoding="utf-8")
-    os.replace(part, page)
+    with complete(page) as part:
+        part.write_text(html, encoding="utf-8")
     return page
 
 

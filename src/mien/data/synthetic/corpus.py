@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mien.data.files import complete
 from mien.data.manifest import Manifest
 from mien.data.seeding import generator
 from mien.data.synthetic.expression import Performance, draw_event, draw_rest, perform
@@ -184,6 +185,5 @@ def _split(settings: SyntheticSettings, rank: int) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with complete(path) as part:
+        part.write_text(text, encoding="utf-8")
