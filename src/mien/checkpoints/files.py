@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mien.errors import MienError
+from mien.files import complete
 from mien.models.specification import Specification
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -89,14 +90,8 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
         memory = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with complete(path) as part:
         save_file(tensors, part, {"format": "pt", **(metadata or {})})
-        os.replace(part, path)
-    except OSError as error:
-        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _is_replaceable(folder: Path) -> bool:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.data.files import complete
 from mien.data.gather import Source
 from mien.data.settings import PrepareSettings
+from mien.files import complete
 
 
 class Record(BaseModel):

@@ -14,7 +14,6 @@ from typing import IO, Any
 import pandas as pd
 
 from mien.data.cutting import Follow, cut_faces
-from mien.data.files import complete
 from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
 from mien.data.manifest import Manifest
@@ -23,6 +22,7 @@ from mien.data.settings import PrepareSettings
 from mien.data.tables import write_table
 from mien.errors import MienError, UsageError
 from mien.faces import Detector, FaceTracker
+from mien.files import complete
 
 Progress = Callable[[int, int], None]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.data.files import complete
 from mien.data.leakage import leaks
 from mien.data.manifest import Manifest
 from mien.data.seeding import generator
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
+from mien.files import complete
 
 PARTS = ("train", "validation", "test")
 _SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")

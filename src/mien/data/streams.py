@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from mien.errors import MienError, UsageError
+from mien.files import complete
 from mien.models.specification import StreamInput
 
 STORE = "streams.safetensors"
@@ -135,12 +135,5 @@ def write_store(
         "streams": {name: streams[name].model_dump() for name in sorted(streams)},
         "failures": failures,
     }
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with complete(path) as part:
         save_file(tensors, part, {"mien": json.dumps(header, sort_keys=True)})
-        os.replace(part, path)
-    except OSError as error:
-        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)

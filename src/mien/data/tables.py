@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mien.data.files import complete
 from mien.errors import UsageError
+from mien.files import complete
 
 # Read as text whatever they look like: subject "0012" is not the number 12.
 TEXT_COLUMNS = ("id", "path", "subject", "split", "fold", "group", "audio", "labels")

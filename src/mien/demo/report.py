@@ -7,10 +7,10 @@ from html import escape
 from importlib.resources import files as resources
 from pathlib import Path
 
-from mien.data.files import complete
 from mien.demo.steps import Outcome
 from mien.evaluation.report import interval_text
 from mien.evaluation.result import EvaluationResult
+from mien.files import complete
 
 PROBES = {"still": "linear probe, one still frame", "clip": "linear probe, pixels of the whole clip"}
 

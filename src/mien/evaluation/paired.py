@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mien.data.files import complete
 from mien.errors import UsageError
 from mien.evaluation.intervals import Comparison, McNemar, compare, mcnemar
 from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult
 from mien.evaluation.scores import judge
+from mien.files import complete
 from mien.tasks import Task
 
 

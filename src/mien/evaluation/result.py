@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from mien import __version__
-from mien.data.files import complete
 from mien.data.manifest import Manifest
 from mien.evaluation.metrics import confusion_matrix, recalls
 from mien.evaluation.parts import Part
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.scores import Judgement, Score
+from mien.files import complete
 from mien.tasks import Task
 from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
 

@@ -14,13 +14,13 @@ from torch import Tensor
 from mien.checkpoints.bundle import load
 from mien.data.augment import Deterministic
 from mien.data.dataset import ClipDataset
-from mien.data.files import complete
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.order import EpochOrder
 from mien.data.sampling import EvenViews
 from mien.errors import MienError, UsageError
 from mien.evaluation.assess import EvaluationSettings, device_named
+from mien.files import complete
 
 
 @torch.inference_mode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from mien.errors import MienError, UsageError
 from mien.extraction.contract import Extractor
 from mien.extraction.material import Material
 from mien.extraction.timing import STEPS
+from mien.files import complete
 from mien.models.specification import StreamInput
 
 Progress = Callable[[int, int], None]
@@ -86,10 +86,8 @@ def _begin(parts: Path, described: Mapping[str, StreamInput], manifest: Manifest
                 f"{parts} holds a half-done extraction of other features or clips; finish it or remove the folder"
             )
         return
-    parts.mkdir(parents=True, exist_ok=True)
-    part = noted.with_suffix(".part")
-    part.write_text(text)
-    os.replace(part, noted)
+    with complete(noted) as part:
+        part.write_text(text)
 
 
 def _side_by_side(manifest: Manifest, work: Callable[[str], None], jobs: int) -> Iterator[None]:
@@ -129,13 +127,8 @@ def _one(manifest: Manifest, id_: str, extractors: Mapping[str, Extractor], part
             continue
         arrays[f"{name}/values"], arrays[f"{name}/times"] = found.values, found.times
     arrays["failures"] = np.frombuffer(json.dumps(failures).encode(), dtype=np.uint8)
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(part, path)
-    except OSError as error:
-        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
+    with complete(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _join(ids: Sequence[str], described: Mapping[str, StreamInput], parts: Path, store: Path) -> ExtractReport:

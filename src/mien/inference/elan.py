@@ -11,7 +11,7 @@ from xml.etree import ElementTree as xml
 import numpy as np
 import pandas as pd
 
-from mien.inference.files import complete_file
+from mien.files import complete
 from mien.inference.timeline import NOBODY, Timeline
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -74,7 +74,7 @@ def write_eaf(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
             document.add_tier(f"{label} {name}", label, "value", _values(rows, name))
     root = _root(document, Path(info.path), Path(path))
     xml.indent(root, "  ")
-    with complete_file(path) as part:
+    with complete(path) as part:
         xml.ElementTree(root).write(part, encoding="UTF-8", xml_declaration=True)
     return Path(path)
 

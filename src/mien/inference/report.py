@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mien.errors import UsageError
+from mien.files import complete
 from mien.inference import charts
 from mien.inference.colours import class_colour, face_colour
-from mien.inference.files import complete_file
 from mien.inference.timeline import NOBODY, FileInfo, Timeline
 
 _NOTE = (
@@ -36,7 +36,7 @@ def write_html(timeline: Timeline, path: str | os.PathLike[str], thumbnails: boo
     single = len(timeline.files) == 1
     name = Path(next(iter(timeline.files))).name if single else f"{len(timeline.files)} recordings"
     sections = "".join(_file(timeline.only(file), single, thumbnails) for file in timeline.files)
-    with complete_file(path) as part:
+    with complete(path) as part:
         part.write_text(_page(f"Apparent emotion · {name}", sections, timeline), encoding="utf-8")
     return Path(path)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mien.errors import MienError
-from mien.inference.files import complete_file
+from mien.files import complete
 from mien.inference.timeline import DECIMALS, INDEX, TRACK_COLUMNS, FileInfo, Timeline
 
 FORMAT = 1
@@ -22,7 +22,7 @@ _LAST = ("face", "used")
 
 def write_csv(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     """See ``Timeline.to_csv``."""
-    with complete_file(path) as part:
+    with complete(path) as part:
         timeline.frame.to_csv(part, float_format=f"%.{DECIMALS}f", lineterminator="\n")
     return Path(path)
 
@@ -93,7 +93,7 @@ def document(timeline: Timeline) -> dict[str, Any]:
 def write_json(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     """See ``Timeline.to_json``."""
     text = json.dumps(document(timeline), ensure_ascii=False, allow_nan=False)
-    with complete_file(path) as part:
+    with complete(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return Path(path)
 
@@ -120,7 +120,7 @@ def write_parquet(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
     """See ``Timeline.to_parquet``. What JSON keeps in its head is in the table's ``attrs``."""
     table = timeline.frame.reset_index()
     table.attrs = {"mien": _header(timeline)}
-    with complete_file(path) as part:
+    with complete(path) as part:
         try:
             table.to_parquet(part, index=False)
         except ImportError as error:

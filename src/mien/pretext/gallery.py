@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mien.errors import MienError
+from mien.files import complete
 from mien.pretext.masked_autoencoder import Pictures
 
 
@@ -33,14 +32,8 @@ def gallery(pictures: Pictures, frames: int = 4, gap: int = 4) -> Image.Image:
 
 def save_gallery(pictures: Pictures, path: Path, frames: int = 4) -> None:
     """Write ``gallery`` as PNG, under its final name only when complete."""
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with complete(path) as part:
         gallery(pictures, frames).save(part, format="png")
-        os.replace(part, path)
-    except OSError as error:
-        raise MienError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _row(frames: Tensor, gap: int) -> Tensor:

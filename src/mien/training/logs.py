@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mien.data.files import complete
+from mien.files import complete
 
 
 class Log:

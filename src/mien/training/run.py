@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mien import __version__
-from mien.data.files import complete
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
+from mien.files import complete
 from mien.training.recipe import dump_recipe, load_recipe
 from mien.training.schema import Recipe
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mien.data.files import complete
 from mien.errors import MienError
+from mien.files import complete
 
 FORMAT = "mien training state 1"
 

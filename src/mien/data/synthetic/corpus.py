@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien.data.files import complete
 from mien.data.manifest import Manifest
 from mien.data.seeding import generator
 from mien.data.synthetic.expression import Performance, draw_event, draw_rest, perform
@@ -22,6 +21,7 @@ from mien.data.synthetic.film import Actor, Scene
 from mien.data.synthetic.identity import draw_identity
 from mien.data.synthetic.settings import SyntheticSettings
 from mien.errors import MienError, UsageError
+from mien.files import complete
 
 VERSION = 1  # of the pictures; corpora of different versions are not mixed
 SETTINGS_FILE = "synthetic.json"

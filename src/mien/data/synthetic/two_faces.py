@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from mien.data.synthetic.film import Actor, Scene
 from mien.data.synthetic.identity import draw_identity
 from mien.data.synthetic.settings import SyntheticSettings
 from mien.data.synthetic.units import CLASSES
+from mien.files import complete
 
 EVENT_SECONDS = 2.4  # room that every expression gets
 TURN_SECONDS = 3.0  # how long one person talks before the other does
@@ -66,10 +66,9 @@ def film_two_faces(
         [_truth(person, actor, script) for person, (actor, script) in enumerate(zip(actors, events, strict=True))],
         ignore_index=True,
     )
-    part = path.with_suffix(".csv.part")
-    truth.to_csv(part, index=False, float_format="%.4f")
-    scene.write(path, settings.fps, settings.sound_rate, rng)
-    os.replace(part, path.with_suffix(".csv"))
+    with complete(path.with_suffix(".csv")) as part:
+        truth.to_csv(part, index=False, float_format="%.4f")
+        scene.write(path, settings.fps, settings.sound_rate, rng)
     return truth
 
 

@@ -11,7 +11,7 @@ from mien.errors import MienError
 
 
 @contextmanager
-def complete(path: Path | str) -> Iterator[Path]:
+def complete(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Path to write to; what was written there takes the name ``path`` when the block ends without an error.
 
     Folders on the way are made. A process that is killed leaves at most ``<name>.part`` behind.
@@ -27,7 +27,9 @@ def complete(path: Path | str) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         _remove(part)
-        raise MienError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise MienError(
+            f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
+        ) from error
     except BaseException:
         _remove(part)
         raise
