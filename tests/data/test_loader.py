@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +71,21 @@ def test_goes_on_with_the_very_next_batch(corpus: Manifest, workers: int, taken:
     got = [*second, *second][: len(expected)]
     assert len(got) == len(expected)
     assert all(same(one, other) for one, other in zip(got, expected, strict=True))
+
+
+def test_workers_go_on_when_a_signal_reaches_them_too(corpus: Manifest) -> None:
+    loader = training(corpus, workers=2)
+    before = set(multiprocessing.active_children())
+    batches = iter(loader)
+    got = [next(batches)]
+    workers = set(multiprocessing.active_children()) - before
+    assert len(workers) == 2
+    for worker in workers:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(worker.pid or 0, number)
+    got += batches
+    assert all(same(one, other) for one, other in zip(got, training(corpus), strict=True))
+    assert all(worker.is_alive() for worker in workers)
 
 
 def test_set_epoch_leaves_the_running_epoch_alone(corpus: Manifest) -> None:

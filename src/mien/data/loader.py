@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -116,7 +121,10 @@ class ClipLoader:
             MienError: more clips than ``max_unreadable`` allows could not be read.
         """
         self._sampler.start(self.epoch, self.batch)
-        for batch in self._loader:
+        with _deaf():
+            batches = iter(self._loader)
+        _workers.update(getattr(batches, "_workers", ()))
+        for batch in batches:
             if isinstance(batch, MienError):
                 raise batch
             self.batch += 1
@@ -171,3 +179,33 @@ class _Batches(Sampler[list[Key]]):
 def _one_thread(worker: int) -> None:
     """Small tensor work on many threads in many workers makes all of them wait for each other."""
     torch.set_num_threads(1)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started here never hear SIGINT and SIGTERM, which terminals and clusters send to a whole group.
+
+    Which of them stops the work is for this process to say: a worker that left by itself would show as an error in the
+    middle of whatever this process does. Workers end with this process, however it ends: torch has them watch it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_workers: WeakSet[BaseProcess] = WeakSet()
+
+
+def _end_workers() -> None:
+    """At exit, when torch has asked them to leave: those that are stuck don't hear multiprocessing ask again."""
+    stuck = [worker for worker in _workers if worker.is_alive()]
+    if stuck:
+        # torch reports every worker that is ended by a signal
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in stuck:
+        worker.kill()
+
+
+Finalize(None, _end_workers, exitpriority=0)

@@ -81,8 +81,8 @@ class Loop:
         try:
             self._train()
         except RuntimeError as error:
-            # a signal to the whole process group ends the loader's workers too, which torch reports at any moment:
-            # where that is in the middle of a step, the run goes on from the checkpoint before
+            # where another process of the run was asked twice and left at once, the exchange with it fails in the
+            # middle of a step: the run goes on from the checkpoint before
             if not self.signals.received:
                 raise
             raise self._stopped(self.signals.received) from error
@@ -125,12 +125,7 @@ class Loop:
 
     def _next(self, steps: Iterator[Step]) -> tuple[Step, float]:
         """What this process reads for the next step, and how many clips all of them read."""
-        try:
-            data = next(steps)
-        except RuntimeError:
-            if self.signals.received:
-                self.save()
-            raise
+        data = next(steps)
         own = sum(len(part) for part in data.parts)
         clips, failures, asked = total(self.fabric, [own, len(data.failures), self.signals.received])
         if asked:
