@@ -49,12 +49,12 @@ def _units(groups: Ints, subjects: int, by_clip: bool) -> tuple[Ints, int]:
 
 def measure(name: str, corpus: Corpus, subjects: int, repetitions: int, by_clip: bool) -> tuple[float, float]:
     """Coverage and mean width."""
-    value = METRICS[name].value
+    value, bounds = METRICS[name].value, METRICS[name].bounds
     truth = float(value(corpus(np.random.default_rng(0), 20_000, False).sum(axis=0)))
     held, width = 0, 0.0
     for number in range(repetitions):
         sums = corpus(np.random.default_rng([subjects, number]), subjects, by_clip)
-        interval = bootstrap(sums, value, replicates=500, seed=number)
+        interval = bootstrap(sums, value, replicates=500, seed=number, bounds=bounds)
         held += interval.low <= truth <= interval.high
         width += interval.high - interval.low
     return held / repetitions, width / repetitions
@@ -68,7 +68,7 @@ def main() -> None:
     rows = []
     print(f"{'metric':6} {'subjects':>8} {'by subject':>10} {'by clip':>8} {'ratio of widths':>15}")
     for name, corpus in (("uar", classified), ("ccc", read_over_time)):
-        for subjects in (6, 12, 30, 100):
+        for subjects in (4, 6, 12, 30, 100):
             honest = measure(name, corpus, subjects, options.repetitions, by_clip=False)
             baseline = measure(name, corpus, subjects, options.repetitions, by_clip=True)
             ratio = honest[1] / baseline[1]

@@ -63,7 +63,7 @@ def test_json_is_all_that_is_printed(command: Command, corpus: Manifest, classif
     result = json.loads(out)
     assert (code, err) == (0, "")
     assert {score["name"]: score["n"] for score in result["scores"]} == dict.fromkeys(
-        ("uar", "war", "macro_f1", "weighted_f1", "top_2"), 12
+        ("uar", "war", "macro_f1", "weighted_f1", "ece", "brier", "log_loss", "doubt_auc", "top_2"), 12
     )
     assert Path(result["files"]["report"]).resolve() == tmp_path / "evaluation/classifier/all/report.html"
 

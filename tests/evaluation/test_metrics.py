@@ -136,6 +136,6 @@ def test_the_registry_knows_names_and_directions() -> None:
     assert m.metric("uar")([0, 1, 2, 2], scores) == pytest.approx(m.uar([0, 1, 2, 2], [0, 1, 1, 2]))
     assert m.metric("war").higher_is_better
     lower = {name for name, entry in m.METRICS.items() if not entry.higher_is_better}
-    assert lower == {"mse", "rmse", "mae"}
+    assert lower == {"mse", "rmse", "mae", "ece", "brier", "log_loss"}
     with pytest.raises(UsageError, match="'uarr' is not known; did you mean uar"):
         m.metric("uarr")

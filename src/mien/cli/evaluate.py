@@ -133,7 +133,8 @@ def _print_paired(paired: Paired, width: int) -> None:
     for name, comparison in paired.comparisons.items():
         low, high = comparison.interval.low, comparison.interval.high
         text = f"{comparison.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-        typer.echo(f"  {paired.titles[name]:{width}}  {text:24} p {comparison.p_value:.3g}")
+        tests = f"p {comparison.p_value:.3g} (Holm {paired.corrected[name]:.3g})"
+        typer.echo(f"  {paired.titles[name]:{width}}  {text:24} {tests}, permutation {comparison.p_permutation:.3g}")
     if paired.mcnemar is not None:
         typer.echo(
             f"  exact McNemar: {paired.mcnemar.only_first} against {paired.mcnemar.only_second} clips, "

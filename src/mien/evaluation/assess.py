@@ -21,6 +21,7 @@ from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.data.targets import TargetSpec
 from mien.errors import MienError, UsageError
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
+from mien.evaluation.metrics import CALIBRATION
 from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_of
@@ -97,7 +98,7 @@ def evaluate(
         )
     record = TrainingRecord.read(source)
     chosen = choose(manifest, part, record, protocol, bundle.specification.provenance.ledger, published)
-    names = tuple(dict.fromkeys([*task.metrics(), *metrics]))
+    names = names_for(task, metrics)
     loader = evaluation_loader(manifest, chosen.ids, bundle.specification.inputs, task, settings)
     predictions = predict_views(
         bundle.model.to(device),
@@ -109,6 +110,11 @@ def evaluate(
     weights = Weights(str(source), bundle.specification.model, record.weights if record else "", _sha256(bundle.folder))
     used = settings.model_dump(mode="json") | {"device": str(device)}
     return judged(task, weights, manifest, chosen, predictions, names, used)
+
+
+def names_for(task: Task, further: Sequence[str] = ()) -> tuple[str, ...]:
+    """Metrics that a task is judged by: its own, for classes what its probabilities are worth, and further ones."""
+    return tuple(dict.fromkeys([*task.metrics(), *(CALIBRATION if task.classes is not None else ()), *further]))
 
 
 def judged(
@@ -185,7 +191,7 @@ def _on_intervals(units: int, by_subject: bool, unknown: int) -> list[str]:
     if units < 2:
         notes.append("one unit alone has no interval")
     elif units < FEW_UNITS:
-        notes.append(f"only {units} {'subjects' if by_subject else 'clips'}: intervals are too narrow")
+        notes.append(f"only {units} {'subjects' if by_subject else 'clips'}: intervals say little about others")
     return notes
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import UsageError
+from mien.evaluation import calibration
 from mien.evaluation.tallies import (
     Floats,
     Ints,
@@ -43,6 +44,7 @@ class Metric:
         higher_is_better: direction.
         tally: ``(truth, output, groups, count)`` → sums by group ``(count, S)``.
         value: sums ``(..., S)`` → metric ``(...)``.
+        bounds: lowest and highest possible value.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Metric:
     higher_is_better: bool
     tally: Tally
     value: Callable[[Floats], Floats]
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, truth: ArrayLike, output: ArrayLike) -> float:
         """The metric of a whole sample; arguments as ``judges`` says."""
@@ -143,14 +146,14 @@ def per_class_recall(truth: ArrayLike, predicted: ArrayLike, classes: int | None
     return recalls(confusion_matrix(truth, predicted, classes).astype(np.float64))
 
 
-def _hit_share(sums: Floats) -> Floats:
+def _mean(sums: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         return sums[..., 1] / sums[..., 0]
 
 
 def top_k(truth: ArrayLike, scores: ArrayLike, k: int) -> float:
     """Share of items whose true class is among the k highest of ``scores (N, K)``; ties go to the lower class id."""
-    return _classes(f"top_{k}", f"top-{k}", partial(_count_hits, k=k), _hit_share)(truth, scores)
+    return _classes(f"top_{k}", f"top-{k}", partial(_count_hits, k=k), _mean)(truth, scores)
 
 
 # --- values: from moments ------------------------------------------------------------------------------------------
@@ -245,12 +248,19 @@ def _classes(name: str, title: str, tally: Tally, value: Callable[[Floats], Floa
     return Metric(name, title, "classes", True, tally, value)
 
 
+def _lower(name: str, title: str, tally: Tally, value: Callable[[Floats], Floats], highest: float) -> Metric:
+    return Metric(name, title, "classes", False, tally, value, (0.0, highest))
+
+
 def _of_matrix(name: str, title: str, value: Callable[[Floats], Floats]) -> Metric:
     return _classes(name, title, _count_pairs, lambda sums: value(confusions(sums)))
 
 
-def _values(name: str, title: str, value: Callable[[Floats], Floats], higher_is_better: bool = True) -> Metric:
-    return Metric(name, title, "values", higher_is_better, sum_moments, value)
+def _values(name: str, title: str, value: Callable[[Floats], Floats], bounds: tuple[float, float]) -> Metric:
+    return Metric(name, title, "values", bounds[1] <= 1, sum_moments, value, bounds)
+
+
+_SIGNED, _ERROR, _BELOW_ONE = (-1.0, 1.0), (0.0, np.inf), (-np.inf, 1.0)
 
 
 METRICS: dict[str, Metric] = {
@@ -260,18 +270,26 @@ METRICS: dict[str, Metric] = {
         _of_matrix("war", "WAR", _war),
         _of_matrix("macro_f1", "macro F1", partial(_f1, average="macro")),
         _of_matrix("weighted_f1", "weighted F1", partial(_f1, average="weighted")),
-        _classes("top_2", "top-2", partial(_count_hits, k=2), _hit_share),
-        _classes("top_3", "top-3", partial(_count_hits, k=3), _hit_share),
-        _classes("top_5", "top-5", partial(_count_hits, k=5), _hit_share),
-        _values("ccc", "CCC", _ccc),
-        _values("pearson", "Pearson r", _pearson),
-        _values("mse", "MSE", _mse, higher_is_better=False),
-        _values("rmse", "RMSE", _rmse, higher_is_better=False),
-        _values("mae", "MAE", _mae, higher_is_better=False),
-        _values("one_minus_mae", "1 - MAE", _accuracy),
-        _values("r2", "R²", _r2),
+        _classes("top_2", "top-2", partial(_count_hits, k=2), _mean),
+        _classes("top_3", "top-3", partial(_count_hits, k=3), _mean),
+        _classes("top_5", "top-5", partial(_count_hits, k=5), _mean),
+        _lower("ece", "calibration error (ECE)", calibration.count_confidence, calibration.calibration_error, 1.0),
+        _lower("brier", "Brier score", calibration.count_brier, _mean, 2.0),
+        _lower("log_loss", "log loss", calibration.count_surprise, _mean, np.inf),
+        _classes("doubt_auc", "doubt finds mistakes", calibration.count_doubt, calibration.doubt_finds_mistakes),
+        _values("ccc", "CCC", _ccc, _SIGNED),
+        _values("pearson", "Pearson r", _pearson, _SIGNED),
+        _values("mse", "MSE", _mse, _ERROR),
+        _values("rmse", "RMSE", _rmse, _ERROR),
+        _values("mae", "MAE", _mae, _ERROR),
+        _values("one_minus_mae", "1 - MAE", _accuracy, _BELOW_ONE),
+        _values("r2", "R²", _r2, _BELOW_ONE),
     )
 }
+
+
+# What classification is judged by beside the task's own metrics, where outputs are probabilities.
+CALIBRATION = ("ece", "brier", "log_loss", "doubt_auc")
 
 
 def metric(name: str) -> Metric:

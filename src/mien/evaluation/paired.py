@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mien.errors import UsageError
-from mien.evaluation.intervals import Comparison, McNemar, compare, mcnemar
+from mien.evaluation.intervals import Comparison, McNemar, compare, holm, mcnemar
 from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult
 from mien.evaluation.scores import judge
@@ -28,6 +28,7 @@ class Paired:
         comparisons: by name of the score.
         titles: of the scores.
         mcnemar: exact test on clips (or frames) that were right; None for continuous values.
+        corrected: p-values of ``comparisons``, corrected by Holm's rule for their number.
     """
 
     other: str
@@ -35,12 +36,20 @@ class Paired:
     titles: dict[str, str]
     mcnemar: McNemar | None
 
+    @property
+    def corrected(self) -> dict[str, float]:
+        values = holm([comparison.p_value for comparison in self.comparisons.values()])
+        return dict(zip(self.comparisons, values, strict=True))
+
     def write(self, folder: Path | str) -> Path:
         """Write ``comparison.json``."""
         path = Path(folder) / "comparison.json"
         values = {
             "other": self.other,
-            "scores": {name: asdict(comparison) for name, comparison in self.comparisons.items()},
+            "scores": {
+                name: asdict(comparison) | {"p_holm": self.corrected[name]}
+                for name, comparison in self.comparisons.items()
+            },
             "mcnemar": None if self.mcnemar is None else asdict(self.mcnemar),
         }
         with complete(path) as part:

@@ -30,6 +30,7 @@ class Judgement:
         value: ``(..., S)`` → ``(...)``.
         n: how many were judged (those with a known truth).
         counted: what n counts: ``clips``, ``frames``, or ``videos`` for ``_per_video``.
+        bounds: lowest and highest possible value.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Judgement:
     value: Callable[[Floats], Floats]
     n: int
     counted: str
+    bounds: tuple[float, float]
 
     @property
     def point(self) -> float:
@@ -76,7 +78,7 @@ def score(
             one.point,
             one.n,
             one.counted,
-            bootstrap(one.sums, one.value, level, replicates, seed),
+            bootstrap(one.sums, one.value, level, replicates, seed, one.bounds),
         )
         for one in judgements
     )
@@ -134,7 +136,8 @@ def _judge_classes(one: Metric, task: Task, predictions: Predictions, unit_of: I
     truth, output = predictions.truth, predictions.output
     known = truth >= 0
     sums = one.tally(truth[known], output[known], unit_of[known], count)
-    return Judgement(one.name, one.title, one.higher_is_better, sums, one.value, int(known.sum()), _counted(task))
+    n = int(known.sum())
+    return Judgement(one.name, one.title, one.higher_is_better, sums, one.value, n, _counted(task), one.bounds)
 
 
 def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: Ints, count: int) -> list[Judgement]:
@@ -154,6 +157,7 @@ def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: In
         _MeanOf(one.value, len(names)),
         int(known.any(axis=1).sum()),
         _counted(task),
+        one.bounds,
     )
     if len(names) == 1:
         return [mean]
@@ -166,6 +170,7 @@ def _judge_values(one: Metric, task: Task, predictions: Predictions, unit_of: In
             one.value,
             int(known[:, column].sum()),
             _counted(task),
+            one.bounds,
         )
         for column, name in enumerate(names)
     ]
@@ -196,8 +201,8 @@ def _judge_videos(
     defined = np.isfinite(values)
     items = np.stack([values[defined], np.ones(int(defined.sum()))], axis=1)
     sums = group_sums(items, unit_of_video[defined], count)
-    title = f"{one.title}, per video"
-    return Judgement(f"{one.name}_per_video", title, one.higher_is_better, sums, _ratio, int(defined.sum()), "videos")
+    title, n = f"{one.title}, per video", int(defined.sum())
+    return Judgement(f"{one.name}_per_video", title, one.higher_is_better, sums, _ratio, n, "videos", one.bounds)
 
 
 def _ratio(sums: Floats) -> Floats:
