@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +72,18 @@ def test_without_shuffling_it_is_ascending() -> None:
 def test_refusals(wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         EpochOrder(**{"seed": 0, "length": 10, "batch_size": 1, **wrong})
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 40), st.integers(0, 3))
+def test_a_few_shards_at_a_time(count: int, at_once: int, width: int, epoch: int) -> None:
+    where = np.random.default_rng(width).permutation(np.repeat(np.arange(count), width))
+    order = EpochOrder(2, len(where), 1, shards=where, at_once=at_once)
+    positions = order.positions(epoch)
+    assert sorted(positions) == list(range(len(where)))
+    together = [set(where[positions[at : at + at_once * width]]) for at in range(0, len(where), at_once * width)]
+    assert all(len(shards) <= at_once for shards in together)
+    assert sum(len(shards) for shards in together) == count
+    split = [EpochOrder(2, len(where), 1, drop_last=False, rank=r, world=3, shards=where) for r in range(3)]
+    assert sorted(key for each in split for keys in each.batches(epoch) for key in keys) == [
+        (epoch, position) for position in range(len(where))
+    ]

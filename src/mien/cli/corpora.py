@@ -71,6 +71,30 @@ def continuous(
 
 
 @app.command()
+def pack(
+    manifest: Path = typer.Argument(..., help="Manifest (CSV or Parquet) of the corpus."),
+    out: Path = typer.Argument(..., help="Folder for shards and their manifest."),
+    shard_mib: int = typer.Option(256, min=1, help="Size of a shard in MiB."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Pack a corpus of many small files into tar shards (WebDataset form), to train from disk or object storage.
+
+    Example: mien corpora pack data/faces/manifest.csv data/shards
+    """
+    from mien.cli.progress import progress_bar
+    from mien.data.manifest import Manifest
+    from mien.data.packing import pack as pack_corpus
+
+    with progress_bar("packing", hidden=as_json) as progress:
+        packed = pack_corpus(Manifest.read(manifest), out, shard_mib, progress)
+    shards = len(list(out.glob("shard-*.tar")))
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(out / "manifest.csv"), "clips": len(packed), "shards": shards}))
+    else:
+        typer.echo(f"{len(packed)} clips in {shards} shard(s): {out / 'manifest.csv'}")
+
+
+@app.command()
 def synthetic(
     out: Path = typer.Argument(..., help="Folder for the corpus; a started one is finished."),
     clips: int = typer.Option(560, min=1, help="Number of videos."),

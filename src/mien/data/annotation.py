@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 from mien.data.tables import read_table, write_table
 from mien.data.targets import TargetSpec, class_indices
 from mien.errors import MienError, UsageError
+from mien.media import HeldFile
 
 UNLABELLED = -100
 MAX_GAP = 1.0
 
 
-def read_annotation(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_annotation(path: Path | HeldFile, columns: Sequence[str]) -> pd.DataFrame:
     """Annotation file sorted by time: ``time`` in seconds on the clock of the clip's file, then ``columns``.
 
     Raises:
         UsageError: the file or a column is missing, or a time is not a number or occurs twice.
     """
-    return _read(str(path), tuple(columns)).copy()
+    return _read(path, tuple(columns)).copy()
 
 
 @lru_cache(maxsize=256)
-def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    table = read_table(Path(path), wanted="time")
+def _read(path: Path | HeldFile, columns: tuple[str, ...]) -> pd.DataFrame:
+    table = read_table(path, wanted="time")
     missing = [column for column in columns if column not in table]
     if missing:
         raise UsageError(
@@ -46,7 +47,9 @@ def _read(path: str, columns: tuple[str, ...]) -> pd.DataFrame:
     return table[["time", *columns]]
 
 
-def frame_targets(path: Path, spec: TargetSpec, times: NDArray[np.float64]) -> NDArray[np.int64] | NDArray[np.float32]:
+def frame_targets(
+    path: Path | HeldFile, spec: TargetSpec, times: NDArray[np.float64]
+) -> NDArray[np.int64] | NDArray[np.float32]:
     """Targets at the times of frames.
 
     Values are interpolated linearly between neighbouring annotations; classes are those of the nearest annotation.
@@ -95,7 +98,7 @@ def write_shifted(path: Path, start: float, end: float, target: Path) -> None:
 
 
 def _classes_at(
-    table: pd.DataFrame, spec: TargetSpec, at: NDArray[np.float64], times: NDArray[np.float64], path: Path
+    table: pd.DataFrame, spec: TargetSpec, at: NDArray[np.float64], times: NDArray[np.float64], path: Path | HeldFile
 ) -> NDArray[np.int64]:
     assert spec.classes is not None
     values = table.set_index("time")[spec.columns[0]]
@@ -130,7 +133,7 @@ def _covered(at: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.
     return covered
 
 
-def _floats(values: pd.Series, path: Path) -> NDArray[np.float64]:
+def _floats(values: pd.Series, path: Path | HeldFile) -> NDArray[np.float64]:
     numbers = pd.to_numeric(values, errors="coerce")
     bad = values.notna() & ~np.isfinite(numbers)
     if bad.any():

@@ -44,6 +44,10 @@ class FrameCache:
         self._room = megabytes * MIB
         self._held: dict[tuple[Path, float | None], HeldFrames] = {}
 
+    def holds(self, row: Row) -> bool:
+        """True where a row's frames are in memory."""
+        return (row.path, row.fps) in self._held
+
     @contextmanager
     def open(self, row: Row) -> Iterator[FrameSource]:
         """As ``open_frames``: frames of a row's file or folder, for the time of a ``with`` block."""

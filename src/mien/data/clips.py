@@ -12,7 +12,7 @@ from mien.data.cache import FrameCache
 from mien.data.inputs import sound_span, square
 from mien.data.manifest import Row
 from mien.data.sampling import Sampling, View
-from mien.data.sources import FrameSource, has_clock, is_pictures
+from mien.data.sources import FrameSource, files_of, has_clock, is_pictures
 from mien.errors import MienError, UsageError
 from mien.media import probe, read_sound
 from mien.media.clip import Clip
@@ -80,10 +80,10 @@ def _clip(images: NDArray[np.uint8], times: NDArray[np.float64], view: View) -> 
 
 
 def _with_sound(row: Row, inputs: Inputs, clip: Clip) -> Clip:
-    if inputs.sound is None or (row.audio is None and is_pictures(row)):
+    if inputs.sound is None or (file := files_of(row).sound) is None:
         return clip
     start, end = sound_span(clip.times, inputs.sound)
-    sound = read_sound(row.audio or row.path, inputs.sound.rate, start, min(end, row.end))
+    sound = read_sound(file, inputs.sound.rate, start, min(end, row.end))
     if sound is None:
         return clip
     return replace(clip, sound=sound.samples, sound_rate=sound.rate, sound_start=sound.start)
@@ -92,8 +92,8 @@ def _with_sound(row: Row, inputs: Inputs, clip: Clip) -> Clip:
 def _only_sound(row: Row, inputs: Inputs) -> Reading:
     assert inputs.sound is not None
     end = None if np.isinf(row.end) else row.end
-    silent = row.audio is None and is_pictures(row)
-    sound = None if silent else read_sound(row.audio or row.path, inputs.sound.rate, row.start, end)
+    file = files_of(row).sound
+    sound = None if file is None else read_sound(file, inputs.sound.rate, row.start, end)
     if sound is None:
         raise MienError(f"{row.audio or row.path}: holds no sound, and there is nothing else that the model takes")
     clip = Clip(
@@ -114,4 +114,7 @@ def _no_media() -> Reading:
 
 def _has_no_picture(row: Row) -> bool:
     """True for a recording of sound alone; costs one look at the file's packets."""
-    return row.path.is_file() and not is_pictures(row) and probe(row.path).picture is None
+    if is_pictures(row) or (row.extent is None and not row.path.is_file()):
+        return False
+    recording = files_of(row).recording
+    return not isinstance(recording, tuple) and probe(recording).picture is None

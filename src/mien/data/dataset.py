@@ -18,7 +18,8 @@ from mien.data.clips import Reading, read_views
 from mien.data.manifest import Manifest, Row
 from mien.data.sampling import CoveringWindows, Sampling, View
 from mien.data.seeding import generator
-from mien.data.sources import has_clock, open_frames
+from mien.data.shards import Extent, holding
+from mien.data.sources import files_of, has_clock, open_frames
 from mien.data.streams import STORE, StreamStore
 from mien.data.targets import TargetSpec, clip_targets
 from mien.errors import MienError, UsageError
@@ -113,6 +114,18 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         """Items of an epoch: clips times ``sampling.repeats``; where clips are covered, one for every part of each."""
         return len(self._parts) if self._parts is not None else len(self.ids) * self.sampling.repeats
 
+    def shards(self) -> NDArray[np.int64]:
+        """Number of the shard that holds each item of an epoch, for an order that reads a few shards at a time.
+
+        Raises:
+            UsageError: clips are files of their own.
+        """
+        extents = [self.manifest.row(id_).extent for id_ in self.ids]
+        if None in extents:
+            raise UsageError(f"{self.manifest.name}: lies in no shards to shuffle; set data.shuffle_shards to 0")
+        numbers = np.unique([extent.shard for extent in extents if extent is not None], return_inverse=True)[1]
+        return np.asarray([numbers[self._clip_of(at)] for at in range(len(self))], dtype=np.int64)
+
     def __getitem__(self, key: tuple[int, int]) -> Item | Failure | MienError:
         """``item``, for the loader: an error is handed over whole, since torch would turn a worker's into a report."""
         try:
@@ -120,15 +133,33 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         except MienError as error:
             return error
 
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Item | Failure | MienError]:
+        """Several items, as torch's loader asks for those of a batch: what lies in shards is fetched together."""
+        with holding(self._outside(self.manifest.row(self.ids[self._clip_of(at)])) for _, at in keys):
+            return [self[key] for key in keys]
+
+    def _outside(self, row: Row) -> Extent | None:
+        """Where a row lies in a shard, unless all that it is needed for is in memory."""
+        per_frame = self.targets is not None and self.clip_targets is None
+        return None if self._cache.holds(row) and self.inputs.sound is None and not per_frame else row.extent
+
+    def _clip_of(self, position: int) -> int:
+        """Number of the clip that an item is cut from."""
+        return self._parts[position][0] if self._parts is not None else position // self.sampling.repeats
+
     def item(self, epoch: int, position: int) -> Item | Failure:
         """Item at a position of an epoch, or the record of why it could not be read.
 
         Raises:
             UsageError: the annotation itself is wrong, which no skipping would mend.
         """
-        at, repeat = divmod(position, self.sampling.repeats) if self._parts is None else (self._parts[position][0], 0)
+        at, repeat = self._clip_of(position), position % self.sampling.repeats if self._parts is None else 0
         sampling = self.sampling if self._parts is None else self._parts[position][1]
         row = self.manifest.row(self.ids[at])
+        with holding([self._outside(row)]):
+            return self._read(row, at, epoch, repeat, sampling)
+
+    def _read(self, row: Row, at: int, epoch: int, repeat: int, sampling: Sampling) -> Item | Failure:
         try:
             streams = self.streams.tensors(row.id, self.inputs.streams) if self.streams else {}
             rng = generator(self.seed, "views", epoch, row.id, repeat)
@@ -148,8 +179,9 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
             return self.clip_targets[at]
         if self.targets is None:
             return None
-        assert row.labels is not None
-        return torch.from_numpy(frame_targets(row.labels, self.targets, reading.times))
+        labels = files_of(row).labels
+        assert labels is not None
+        return torch.from_numpy(frame_targets(labels, self.targets, reading.times))
 
     def _tensors(
         self, reading: Reading, number: int, truth: Tensor | None, rng: np.random.Generator
@@ -211,7 +243,7 @@ def _need_label_files(manifest: Manifest, ids: Sequence[str]) -> None:
     manifest.column("labels", ids)
     for id_ in ids:
         row = manifest.row(id_)
-        if row.labels is None or not row.labels.is_file():
+        if row.labels is None or (row.extent is None and not row.labels.is_file()):
             given = "names no label file" if row.labels is None else f"names {row.labels}, which does not exist"
             raise UsageError(f"{manifest.name}: row {id_!r} {given}; per-frame targets need the column 'labels'")
         if not has_clock(row):

@@ -90,6 +90,8 @@ def _from_manifest(manifest: Manifest) -> list[Source]:
     sources = []
     for values in manifest.frame.to_dict("records"):
         row = manifest.row(str(values["id"]))
+        if row.extent is not None:
+            raise UsageError(f"{manifest.name}: lies in shards; give the recordings that they were made from")
         kept = {column: None if pd.isna(values[column]) else values[column] for column in [*carried, *targets]}
         sources.append(Source(row, str(values["path"]), kept, labelled))
     return sources

@@ -8,16 +8,32 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mien.data.data_info import NAME, read_data_info
+from mien.data.shards import Extent, read_address
 from mien.data.tables import TEXT_COLUMNS, read_table, write_table
 from mien.errors import UsageError
 
-COLUMNS = ("id", "path", "start", "end", "subject", "split", "fold", "group", "audio", "labels", "fps")
+COLUMNS = (
+    "id",
+    "path",
+    "start",
+    "end",
+    "subject",
+    "split",
+    "fold",
+    "group",
+    "audio",
+    "labels",
+    "fps",
+    "offset",
+    "bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Row:
         labels: CSV with the annotation over time.
         subject: person, where known.
         fps: frames per second of a folder of frames, which has no clock of its own.
+        extent: where all these files are inside a shard; their paths then only name them.
     """
 
     id: str
@@ -42,6 +59,7 @@ class Row:
     labels: Path | None = None
     subject: str | None = None
     fps: float | None = None
+    extent: Extent | None = None
 
 
 class Manifest:
@@ -49,7 +67,8 @@ class Manifest:
 
     Columns: ``path`` (required), ``start``, ``end`` (seconds on the file's clock), ``subject``, ``split``, ``fold``,
     ``group`` (rows that must not be torn apart), ``audio``, ``labels`` (CSV of per-frame annotation), ``fps`` (folders
-    of frames), ``id``, and any further columns: targets. Relative paths count from the manifest's folder.
+    of frames), ``id``, ``offset`` and ``bytes`` (where a clip lies in its shard, see ``mien.data.packing``), and any
+    further columns: targets. Relative paths count from the manifest's folder.
 
     ``id`` is given, or a digest of path, start and end as written, so it survives reordering and moving the folder.
 
@@ -67,18 +86,34 @@ class Manifest:
         self.name = name
         self.frame = self._normalised(frame)
         self._position = pd.Index(self.frame["id"])
+        # A row by way of the table costs ten times what the columns' own arrays cost, for every clip of every batch.
+        self._columns = {column: self.frame[column].array for column in COLUMNS if column in self.frame}
 
     @classmethod
     def read(cls, path: Path | str) -> Manifest:
         """Read CSV, Parquet, or the published list (``path label`` by one space or comma, no header).
 
         A published list gets the column ``label``, or ``target_0``, ``target_1``, ... where it has several.
-        The challenge's ``data_info.csv`` is known by its name (``mien.data.data_info``).
+        The challenge's ``data_info.csv`` is known by its name (``mien.data.data_info``). A manifest of shards may
+        lie at any address that fsspec knows (``s3://bucket/corpus/manifest.csv``), with the shards beside it.
         """
+        if is_address(path):
+            return cls._from_address(str(path))
         path = Path(path)
         if path.name == NAME:
             return cls(read_data_info(path), path.absolute().parent, name=str(path))
         return cls(read_table(path, wanted="path"), path.absolute().parent, name=str(path))
+
+    @classmethod
+    def _from_address(cls, address: str) -> Manifest:
+        frame = read_table(read_address(address), wanted="path")
+        if "offset" not in frame or frame["offset"].isna().any():
+            raise UsageError(f"{address}: only shards are read from an address; make them with `mien corpora pack`")
+        above = address.rpartition("/")[0]
+        for column in ("path", "audio", "labels"):
+            if column in frame:
+                frame[column] = [value if pd.isna(value) else f"{above}/{value}" for value in frame[column]]
+        return cls(frame, Path.cwd(), name=address)
 
     def write(self, path: Path | str) -> None:
         """Write CSV or Parquet by suffix, ids included. Paths inside the new folder become relative to it."""
@@ -87,7 +122,9 @@ class Manifest:
         frame = self.frame.copy()
         for column in ("path", "audio", "labels"):
             if column in frame:
-                frame[column] = [_relative(self._resolve(value), folder) for value in frame[column]]
+                frame[column] = [
+                    value if is_address(value) else _relative(self._resolve(value), folder) for value in frame[column]
+                ]
         write_table(frame, path)
 
     def __len__(self) -> int:
@@ -131,7 +168,11 @@ class Manifest:
 
     def row(self, id_: str) -> Row:
         """The row with an id, paths resolved."""
-        values = self.frame.iloc[int(self.positions([id_])[0])]
+        try:
+            at = int(self._position.get_loc(id_))
+        except KeyError:
+            at = int(self.positions([id_])[0])
+        values = {column: array[at] for column, array in self._columns.items()}
 
         def get(column: str) -> object:
             value = values.get(column)
@@ -149,10 +190,18 @@ class Manifest:
             labels=self._resolve(get("labels")),
             subject=None if subject is None else str(subject),
             fps=None if fps is None else float(str(fps)),
+            extent=self._extent(values) if get("offset") is not None else None,
         )
 
+    def _extent(self, values: dict[str, Any]) -> Extent:
+        shard, _, name = str(values["path"]).rpartition("/")
+        where = shard if is_address(shard) else str(self.root / shard)
+        return Extent(where, int(values["offset"]), int(values["bytes"]), name.partition(".")[0])
+
     def _resolve(self, value: object) -> Path | None:
-        return None if value is None or pd.isna(value) else self.root / str(value)  # type: ignore[call-overload]
+        if value is None or pd.isna(value):  # type: ignore[call-overload]
+            return None
+        return Path(str(value)) if is_address(value) else self.root / str(value)
 
     def _normalised(self, frame: pd.DataFrame) -> pd.DataFrame:
         if "path" not in frame:
@@ -162,11 +211,14 @@ class Manifest:
             if column in frame:
                 text = frame[column].astype("str").str.strip()
                 frame[column] = text.where(frame[column].notna() & (text != ""))
-        frame["path"] = [self._clean(number, value) for number, value in enumerate(frame["path"], start=1)]
+        packed = frame["offset"].notna() if "offset" in frame else [False] * len(frame)
+        pairs = zip(frame["path"], packed, strict=True)
+        frame["path"] = [self._clean(number, value, inside) for number, (value, inside) in enumerate(pairs, start=1)]
         for column in ("start", "end", "fps"):
             if column in frame:
                 frame[column] = self._numbers(frame, column)
         self._check_times(frame)
+        self._check_extents(frame)
         digests = [_digest(*key) for key in zip(frame["path"], *_stretches(frame), strict=True)]
         given = frame["id"] if "id" in frame else pd.Series(np.nan, index=frame.index)
         frame["id"] = [digest if pd.isna(id_) else str(id_) for id_, digest in zip(given, digests, strict=True)]
@@ -174,12 +226,14 @@ class Manifest:
         first = [column for column in COLUMNS if column in frame]
         return frame[[*first, *(column for column in frame.columns if column not in first)]]
 
-    def _clean(self, number: int, value: object) -> str:
+    def _clean(self, number: int, value: object, packed: bool) -> str:
         if pd.isna(value):  # type: ignore[call-overload]
             raise UsageError(f"{self.name}: row {number} has no path; every row needs a video or folder of frames")
         text = str(value)
-        if "\0" in text or "://" in text:
+        if "\0" in text or (is_address(text) and not packed):
             raise UsageError(f"{self.name}: row {number}: {text!r} is not a file name; only files on disk are read")
+        if packed and is_address(text):
+            return text
         return str(PurePosixPath(text)) if os.sep == "/" else Path(text).as_posix()
 
     def _numbers(self, frame: pd.DataFrame, column: str) -> pd.Series:
@@ -200,6 +254,20 @@ class Manifest:
             row = frame[frame["fps"] <= 0].iloc[0]
             raise UsageError(f"{self.name}: fps of {row['path']!r} is {row['fps']:g}; it must be above 0")
 
+    def _check_extents(self, frame: pd.DataFrame) -> None:
+        """Where there are offsets there are whole numbers of bytes, and paths inside a shard."""
+        if "offset" not in frame:
+            return
+        for column in ("offset", "bytes"):
+            if column not in frame:
+                raise UsageError(f"{self.name}: a column 'offset' but none 'bytes'; pack the corpus again")
+            numbers = pd.to_numeric(frame[column], errors="coerce")
+            bad = frame["offset"].notna() & ~((numbers >= 0) & (numbers % 1 == 0))
+            if bad.any():
+                row = frame[bad].iloc[0]
+                raise UsageError(f"{self.name}: {column} of {row['path']!r} is {row[column]!r}, not a number of bytes")
+            frame[column] = numbers.astype("Int64")
+
     def _check_unique(self, frame: pd.DataFrame) -> None:
         twice = frame["id"].duplicated(keep=False)
         if twice.any():
@@ -210,6 +278,11 @@ class Manifest:
                 f"{self.name}: rows {numbers} have the same id {rows['id'].iloc[0]!r} (path {rows['path'].iloc[0]!r}); "
                 "remove the copies, or tell rows of one file apart by start and end or an id column"
             )
+
+
+def is_address(path: object) -> bool:
+    """True for what fsspec reads (``s3://...``), as opposed to a path."""
+    return "://" in str(path)
 
 
 def _stretches(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

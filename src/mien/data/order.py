@@ -29,6 +29,8 @@ class EpochOrder:
         shuffle: draw a new order for each epoch; otherwise ascending.
         drop_last: leave out the incomplete last batch.
         rank, world: this process and how many there are.
+        shards: int64 ``(length,)`` where each position lies, to shuffle a few shards at a time; None shuffles all.
+        at_once: how many shards that is. Which shards go together is drawn anew for each epoch.
     """
 
     seed: int
@@ -38,6 +40,8 @@ class EpochOrder:
     drop_last: bool = True
     rank: int = 0
     world: int = 1
+    shards: NDArray[np.int64] | None = None
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -59,7 +63,12 @@ class EpochOrder:
         """All positions in the order of an epoch."""
         if not self.shuffle:
             return np.arange(self.length)
-        return generator(self.seed, "order", epoch).permutation(self.length)
+        rng = generator(self.seed, "order", epoch)
+        order = rng.permutation(self.length)
+        if self.shards is None:
+            return order
+        shards = rng.permutation(int(self.shards.max()) + 1) // self.at_once
+        return order[np.argsort(shards[self.shards[order]], kind="stable")]
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[list[Key]]:
         """Batches of this process from number ``first`` on, as lists of ``(epoch, position)``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mien.data.manifest import Row
+from mien.data.shards import members
 from mien.errors import MienError
-from mien.media import VideoReader
+from mien.media import HeldFile, VideoReader
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -33,23 +36,53 @@ class FrameSource(Protocol):
     def at_indices(self, indices: ArrayLike) -> NDArray[np.uint8]: ...
 
 
+@dataclass(frozen=True)
+class Files:
+    """What a row's clip is read from: files on disk, or held in memory where the row lies in a shard.
+
+    Attributes:
+        recording: video; or pictures in order.
+        sound: file with the sound; None where there is none to look for.
+        labels: annotation over time.
+    """
+
+    recording: Path | HeldFile | tuple[HeldFile, ...]
+    sound: Path | HeldFile | None
+    labels: Path | HeldFile | None
+
+
+def files_of(row: Row) -> Files:
+    """Files of a row; those in a shard are read from it now.
+
+    Raises:
+        MienError: the shard cannot be read.
+    """
+    silent = row.audio is None and is_pictures(row)
+    if row.extent is None:
+        return Files(row.path, None if silent else row.audio or row.path, row.labels)
+    found = members(row.extent)
+    pictures = tuple(file for name, file in found.items() if Path(name).suffix.lower() in PICTURES)
+    recording = pictures or found[row.path.name.partition(".")[2]]
+    sound = recording if row.audio is None else found[row.audio.name.partition(".")[2]]
+    assert silent or not isinstance(sound, tuple)
+    labels = None if row.labels is None else found[row.labels.name.partition(".")[2]]
+    return Files(recording, None if isinstance(sound, tuple) else sound, labels)
+
+
 class FrameFolder:
     """A folder of pictures, in the natural order of their names ("2" before "10"), or one picture.
 
     Args:
-        path: the folder or picture file.
+        path: the folder or picture file, or pictures in order.
         fps: frames per second; a folder has no clock of its own. None numbers the frames at 25 per second.
 
     Raises:
         MienError: there is no picture.
     """
 
-    def __init__(self, path: Path, fps: float | None = None) -> None:
-        files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
-        if not files:
-            raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(sorted(PICTURES))})")
-        self.files = sorted(files, key=lambda file: _natural(file.name))
-        self.times: NDArray[np.float64] = np.arange(len(files)) / (fps or 25.0)
+    def __init__(self, path: Path | tuple[HeldFile, ...], fps: float | None = None) -> None:
+        self.files: Sequence[Path | HeldFile] = path if isinstance(path, tuple) else pictures_in(path)
+        self.times: NDArray[np.float64] = np.arange(len(self.files)) / (fps or 25.0)
         height, width = self._picture(self.files[0]).shape[:2]
         self.size = (width, height)
 
@@ -58,35 +91,52 @@ class FrameFolder:
         pictures = [self._picture(self.files[index]) for index in np.asarray(indices)]
         sizes = {picture.shape for picture in pictures}
         if len(sizes) > 1:
-            raise MienError(f"{self.files[0].parent}: frames differ in size: {sorted(sizes)}")
+            raise MienError(f"{self.files[0]} and those after it: frames differ in size: {sorted(sizes)}")
         return np.stack(pictures)
 
-    def _picture(self, file: Path) -> NDArray[np.uint8]:
+    def _picture(self, file: Path | HeldFile) -> NDArray[np.uint8]:
         try:
-            with Image.open(file) as picture:
+            with Image.open(io.BytesIO(file.data) if isinstance(file, HeldFile) else file) as picture:
                 return np.asarray(picture.convert("RGB"))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise MienError(f"{file}: not a readable picture ({error})") from error
 
 
+def pictures_in(path: Path) -> list[Path]:
+    """Pictures of a folder in the natural order of their names; of a picture, itself.
+
+    Raises:
+        MienError: there is none.
+    """
+    files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
+    if not files:
+        raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(sorted(PICTURES))})")
+    return sorted(files, key=lambda file: _natural(file.name))
+
+
 @contextmanager
 def open_frames(row: Row) -> Iterator[FrameSource]:
-    """Frames of a row's file or folder, opened for the time of a ``with`` block.
+    """Frames of a row's file or folder, on disk or in a shard, opened for the time of a ``with`` block.
 
     Raises:
         MienError: it does not exist or cannot be read.
     """
-    if not row.path.exists():
+    if row.extent is None and not row.path.exists():
         raise MienError(f"{row.path}: no such file or folder")
-    if is_pictures(row):
+    recording = files_of(row).recording
+    if isinstance(recording, tuple):
+        yield FrameFolder(recording, row.fps)
+    elif row.extent is None and is_pictures(row):
         yield FrameFolder(row.path, row.fps)
-        return
-    with VideoReader(row.path) as video:
-        yield video
+    else:
+        with VideoReader(recording) as video:
+            yield video
 
 
 def is_pictures(row: Row) -> bool:
     """True for a folder of frames or a single picture."""
+    if row.extent is not None:
+        return not row.path.suffix
     return row.path.suffix.lower() in PICTURES or row.path.is_dir()
 
 

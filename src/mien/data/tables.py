@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pandas as pd
 
 from mien.errors import UsageError
 from mien.files import complete
+from mien.media import HeldFile
 
 # Read as text whatever they look like: subject "0012" is not the number 12.
 TEXT_COLUMNS = ("id", "path", "subject", "split", "fold", "group", "audio", "labels")
 _MEDIA_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".flv", ".m4v", ".wmv", ".jpg", ".png"}
 
 
-def read_table(path: Path, wanted: str) -> pd.DataFrame:
+def read_table(path: Path | HeldFile, wanted: str) -> pd.DataFrame:
     """Table of a CSV (comma, header) or Parquet file, or of a list in the published form.
 
     Args:
@@ -26,9 +28,9 @@ def read_table(path: Path, wanted: str) -> pd.DataFrame:
     Raises:
         UsageError: the file is missing, empty, not a table, or has no column ``wanted``.
     """
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         raise UsageError(f"{path}: no such file; give a CSV or Parquet table")
-    if path.suffix.lower() in {".parquet", ".pq"}:
+    if str(path).lower().endswith((".parquet", ".pq")):
         table = _read_parquet(path)
     else:
         text = _read_text(path)
@@ -55,9 +57,15 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'mien[parquet]' or write a .csv") from error
 
 
-def _read_text(path: Path) -> str:
+def _stream(path: Path | HeldFile) -> Any:
+    """What pandas reads: a path, or bytes in memory as a file."""
+    return io.BytesIO(path.data) if isinstance(path, HeldFile) else path
+
+
+def _read_text(path: Path | HeldFile) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.data if isinstance(path, HeldFile) else path.read_bytes()
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path}: not readable as a UTF-8 table ({error}); give a CSV or Parquet table") from error
     if not text.strip():
@@ -65,12 +73,17 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path | HeldFile) -> pd.DataFrame:
     kinds: dict[Any, Any] = dict.fromkeys(TEXT_COLUMNS, "str")
     try:
         # Only an empty field is missing: "None" and "NA" may be names of classes or subjects.
         table = pd.read_csv(
-            path, dtype=kinds, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=False, na_values=_MISSING
+            _stream(path),
+            dtype=kinds,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            keep_default_na=False,
+            na_values=_MISSING,
         )
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a CSV table ({str(error).strip()})") from error
@@ -83,9 +96,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 _MISSING = ["", "NaN", "nan"]
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path | HeldFile) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(_stream(path))
     except ImportError as error:
         raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'mien[parquet]' or give a .csv") from error
     except (ValueError, OSError) as error:
@@ -96,12 +109,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return table
 
 
-def _read_published(path: Path, text: str) -> pd.DataFrame | None:
+def _read_published(path: Path | HeldFile, text: str) -> pd.DataFrame | None:
     """Rows of a list without header, ``path label`` or ``path,label[,label...]``; None where it is not one."""
     lines = [line.strip() for line in text.splitlines()]
     rows = [_split_line(line) for line in lines if line]
     first = rows[0][0]
-    if not ("/" in first or "\\" in first or Path(first).suffix.lower() in _MEDIA_SUFFIXES or _there(path, first)):
+    there = isinstance(path, Path) and _there(path, first)
+    if not ("/" in first or "\\" in first or Path(first).suffix.lower() in _MEDIA_SUFFIXES or there):
         return None
     widths = {len(row) for row in rows}
     if len(widths) > 1 or widths == {1}:

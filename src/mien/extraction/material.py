@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.manifest import Row
-from mien.data.sources import FrameSource, is_pictures, open_frames
+from mien.data.sources import FrameSource, files_of, open_frames
 from mien.errors import MienError
 from mien.extraction.timing import STEPS, frame_choice, sound_windows
 from mien.media import Sound, read_sound
@@ -58,11 +58,10 @@ class Material:
     def sound(self) -> Sound:
         """Mono sound of the clip at 16 kHz; ``MienError`` where there is none."""
         end = None if math.isinf(self.row.end) else self.row.end
-        path = self.row.audio or self.row.path
-        silent = self.row.audio is None and is_pictures(self.row)
-        sound = None if silent else read_sound(path, RATE, self.row.start, end)
+        file = files_of(self.row).sound
+        sound = None if file is None else read_sound(file, RATE, self.row.start, end)
         if sound is None or not len(sound.samples):
-            raise MienError(f"{path}: holds no sound")
+            raise MienError(f"{self.row.audio or self.row.path}: holds no sound")
         return sound
 
     def sounds(self) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:

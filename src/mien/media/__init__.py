@@ -2,6 +2,7 @@
 
 from mien.media.clip import Clip
 from mien.media.features import log_mel, mfcc
+from mien.media.files import HeldFile
 from mien.media.limits import LIMITS, Limits
 from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
 from mien.media.sound import Sound, read_sound, sound_chunks
@@ -12,6 +13,7 @@ __all__ = [
     "LIMITS",
     "Clip",
     "Frame",
+    "HeldFile",
     "Limits",
     "MediaInfo",
     "PictureInfo",

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from mien.media.files import open_recording
+from mien.media.files import HeldFile, open_recording
 from mien.media.index import Key
 from mien.media.limits import WorkClock
 from mien.media.packets import decode_packets, read_packets
@@ -21,7 +21,7 @@ class FrameDecoder:
     Packets that the decoder refuses are passed over: what decodes is delivered.
     """
 
-    def __init__(self, path: Path, stream: int, clock: WorkClock, threads: int = 1) -> None:
+    def __init__(self, path: Path | HeldFile, stream: int, clock: WorkClock, threads: int = 1) -> None:
         self._path = path
         self._number = stream
         self._clock = clock

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,36 @@ CONTAINERS = (
 )
 
 
-def check_file(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Path:
+@dataclass(frozen=True)
+class HeldFile(os.PathLike[str]):
+    """A file whose bytes are in memory (from a shard of a store, say); stands wherever a recording's path may.
+
+    Attributes:
+        name: what messages call it.
+        data: all of it.
+    """
+
+    name: str
+    data: bytes
+
+    def __fspath__(self) -> str:
+        return self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"HeldFile({self.name!r}, {len(self.data)} bytes)"
+
+
+def check_file(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Path | HeldFile:
     """Return ``path`` where it is a regular, readable, non-empty file within ``limits.bytes``; else raise MienError."""
     name = os.fspath(path)
+    if isinstance(path, HeldFile):
+        if not path.data:
+            raise MienError(f"{name}: is empty (0 bytes)")
+        limits.check(name, "bytes", len(path.data), "bytes")
+        return path
     try:
         status = os.stat(name)
     except FileNotFoundError:
@@ -50,11 +79,12 @@ def open_recording(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Any
     Raises:
         MienError: missing, empty, not a regular file, too large, or in no known format.
     """
-    name = str(check_file(path, limits))
+    file = check_file(path, limits)
+    name = str(file)
     try:
         # "file:" keeps a name such as "concat:a|b" from being read as a protocol.
         container = av.open(
-            f"file:{os.path.abspath(name)}",
+            io.BytesIO(file.data) if isinstance(file, HeldFile) else f"file:{os.path.abspath(name)}",
             container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
             options={"max_pixels": str(limits.pixels)},
             metadata_errors="replace",

@@ -54,7 +54,16 @@ class Batches:
     """
 
     def __init__(self, recipe: Recipe, dataset: ClipDataset, rank: int, world: int, pin_memory: bool) -> None:
-        order = EpochOrder(recipe.seed, len(dataset), recipe.data.batch // world, rank=rank, world=world)
+        at_once = recipe.data.shuffle_shards
+        order = EpochOrder(
+            recipe.seed,
+            len(dataset),
+            recipe.data.batch // world,
+            rank=rank,
+            world=world,
+            shards=dataset.shards() if at_once else None,
+            at_once=max(at_once, 1),
+        )
         self.steps_per_epoch = len(order)
         self._part = recipe.part
         # the share of unreadable clips is judged over all processes, by the loop

@@ -54,7 +54,9 @@ class Data(Section):
     than the share ``max_unreadable`` of the clips cannot be read. ``corpus`` is the name under which
     the data enter the ledger of the weights (default: the folder of the manifest). ``streams`` is the store of feature
     streams (``mien extract``), by default ``streams.safetensors`` beside the manifest. ``cache`` MiB of decoded frames
-    are kept in memory by every loader process, which speeds up small corpora of short clips.
+    are kept in memory by every loader process, which speeds up small corpora of short clips. ``manifest`` may name
+    shards at an address (``s3://bucket/corpus/manifest.csv``); with ``shuffle_shards`` clips are shuffled within that
+    many shards at a time, for storage that is slow at jumping about, and within the whole corpus where it is 0.
     """
 
     manifest: str
@@ -65,6 +67,7 @@ class Data(Section):
     batch: int = Field(ge=1)
     workers: int = Field(default=2, ge=0)
     cache: int = Field(default=0, ge=0)
+    shuffle_shards: int = Field(default=0, ge=0)
     max_unreadable: float = Field(default=0.02, ge=0.0, le=1.0)
 
 
