@@ -1,4 +1,4 @@
-"""``mien corpora``: known corpora, and making the synthetic one."""
+"""``mien corpora``: known corpora, what one is, and making the synthetic one."""
 
 from __future__ import annotations
 
@@ -13,31 +13,42 @@ Estimator = Literal["mean", "evaluator_weighted"]
 
 app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_help=False)
 
-# corpus → one line about it; those that are made rather than downloaded say how.
-CORPORA: dict[str, str] = {
-    "synthetic": "Animated faces with voices, seven classes, valence and arousal per frame; made by this command.",
-    "sewa": "Reactions with arousal and valence over time; mien corpora continuous sewa makes the manifest.",
-    "msp-face": "Talking faces from the web; mien corpora continuous msp makes the manifest.",
-    "recola": "Conversations with arousal and valence over time; mien corpora continuous recola makes the manifest.",
-}
-
 
 @app.callback()
 def corpora(
     context: typer.Context,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Known corpora; make the synthetic one.
+    """Known corpora: list, show, look at a manifest, make the synthetic one.
 
-    Example: mien corpora synthetic faces --clips 560 --subjects 80
+    Example: mien corpora show dfew
     """
     if context.invoked_subcommand is not None:
         return
+    from mien.data.corpora import corpora as known
+
     if as_json:
-        typer.echo(json.dumps(CORPORA))
+        typer.echo(json.dumps({name: corpus.title for name, corpus in known().items()}))
         return
-    for name, line in CORPORA.items():
-        typer.echo(f"{name:12} {line}")
+    for name, corpus in known().items():
+        typer.echo(f"{name:18} {corpus.title}")
+    typer.echo(f"{'synthetic':18} Animated faces with voices; made by `mien corpora synthetic`")
+
+
+@app.command()
+def show(
+    name: str = typer.Argument(..., help="Name of the corpus."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """What a corpus is, where to ask for it, how it unpacks, its labels, folds and published counts.
+
+    Example: mien corpora show dfew
+    """
+    from mien.data.corpora import get_corpus
+    from mien.data.corpora.describe import as_dict, describe
+
+    corpus = get_corpus(name)
+    typer.echo(json.dumps(as_dict(corpus), indent=1, ensure_ascii=False) if as_json else describe(corpus))
 
 
 @app.command()

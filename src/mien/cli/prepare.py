@@ -17,7 +17,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def prepare(
-    inputs: Annotated[list[str], typer.Argument(help="Videos, folders of videos, or manifests (CSV or Parquet).")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Videos, folders, manifests (CSV or Parquet), or the copy of a --corpus.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for clips, manifest and report.")],
     faces: Annotated[
         str, typer.Option(help="main: one clip per input; all: every face; auto: main for labelled manifests.")
@@ -29,6 +31,14 @@ def prepare(
     min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
     min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")
+    ] = None,
+    choose: Annotated[list[str] | None, typer.Option(help="How to take the corpus, name=value; repeatable.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Go on although listed clips are missing.")] = False,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="With --corpus: manifest and protocols only, nothing is cut.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress bar.")] = False,
 ) -> None:
     """Cut faces out of raw videos: small MP4 clips with sound, and a manifest to train on.
@@ -36,8 +46,14 @@ def prepare(
     Started again with the same folder it goes on where it was stopped. Inputs that cannot be read are listed in
     report.csv with the reason.
 
+    With --corpus the official lists say what there should be: what is missing, extra or different is told, and
+    manifest and protocols carry the official ids, labels and folds. Official face crops are used as they are.
+
     Example: mien prepare recordings/ --out data/faces
+
+    Example: mien prepare --corpus dfew DFEW/ --out data/dfew
     """
+    from mien.cli.official import read_copy, tell
     from mien.data.prepare import prepare as prepare_clips
     from mien.data.settings import PrepareSettings
     from mien.errors import UsageError
@@ -54,10 +70,18 @@ def prepare(
         problem = error.errors()[0]
         option = str(problem["loc"][-1]).replace("_", "-")
         raise UsageError(f"--{option} {problem['input']}: {problem['msg'].lower()}") from None
+    copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
+    if copy is not None and copy.cropped:
+        tell(copy, out, as_json)
+        return
+    inputs = [str(copy.manifest)] if copy is not None else inputs
     with _bar(hidden=as_json) as progress:
         report = prepare_clips(inputs, out, settings, jobs or os.cpu_count() or 1, progress)
+    if copy is not None:
+        tell(copy, out, as_json)
     if as_json:
-        typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
+        if copy is None:
+            typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
         return
     typer.echo(f"{report.clips} clip(s) of {len(report.records)} input(s): {report.manifest}")
     for status, text in (("no face", "show no face"), ("failed", "could not be read")):

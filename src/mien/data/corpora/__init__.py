@@ -1,0 +1,33 @@
+"""Public corpora of faces and emotion, one file each: layout, labels, folds, counts, and how a copy is read."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+
+from mien.data.corpora.contract import Choice, Corpus, Counts, Finding, Label, Scan
+from mien.errors import UsageError
+
+__all__ = ["Choice", "Corpus", "Counts", "Finding", "Label", "Scan", "corpora", "get_corpus"]
+
+_MODULES = ("dfew", "crema_d", "ravdess")
+
+
+@cache
+def corpora() -> dict[str, Corpus]:
+    """All corpora by name."""
+    modules = (import_module(f"mien.data.corpora.{name}") for name in _MODULES)
+    found: list[Corpus] = [module.CORPUS for module in modules]
+    return {corpus.name: corpus for corpus in found}
+
+
+def get_corpus(name: str) -> Corpus:
+    """A corpus by name; raises ``UsageError`` with the nearest name."""
+    known = corpora()
+    wanted = name.strip().lower().replace("_", "-")
+    if wanted not in known:
+        near = get_close_matches(wanted, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise UsageError(f"no corpus {name!r}; {hint}")
+    return known[wanted]

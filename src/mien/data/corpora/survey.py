@@ -1,0 +1,213 @@
+"""One look at a copy of a corpus: finds its files under the spellings that go round, and notes what is odd."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mien.data.corpora.checks import check_counts
+from mien.data.corpora.contract import Corpus, Finding, Level, Scan
+from mien.data.gather import VIDEOS
+from mien.data.sources import PICTURES
+from mien.errors import UsageError
+
+_WRAPPED = 2  # levels of folders that downloads put around a corpus
+_CROWDED = 300  # folders with more entries hold clips, not wrappings
+_POINTER = b"version https://git-lfs"
+
+
+class Survey:
+    """Finds files and collects findings.
+
+    Attributes:
+        corpus: which one is looked for.
+        root: folder of the copy.
+        choices: how it is taken.
+        cropped: set by the corpus: the pictures are faces already.
+        variant: set by the corpus: which published counts apply.
+    """
+
+    def __init__(self, corpus: Corpus, root: Path, choices: Mapping[str, str]) -> None:
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder; give the one that {corpus.name} was unpacked into")
+        self.corpus = corpus
+        self.root = root.absolute()
+        self.choices = choices
+        self.cropped = False
+        self.variant = next(iter(corpus.counts), "")
+        self._findings: list[Finding] = []
+        self._listing: pd.DataFrame | None = None
+
+    def say(self, level: Level, text: str, items: Iterable[str] = ()) -> None:
+        """Record a finding, once."""
+        if (finding := Finding(level, text, tuple(items))) not in self._findings:
+            self._findings.append(finding)
+
+    def folder(self, *names: str, inside: Path | None = None, what: str = "") -> Path:
+        """Folder of one of the names, in whatever spelling, up to two levels below.
+
+        Raises:
+            UsageError: there is none; the message says what is there instead.
+        """
+        found = self.maybe(*names, inside=inside)
+        if found is None:
+            raise self._not_here(names, inside or self.root, what)
+        return found
+
+    def file(self, *names: str, inside: Path | None = None, what: str = "") -> Path:
+        """File of one of the names, likewise."""
+        found = self.maybe(*names, inside=inside, files=True)
+        if found is None:
+            raise self._not_here(names, inside or self.root, what)
+        return found
+
+    def maybe(self, *names: str, inside: Path | None = None, files: bool = False) -> Path | None:
+        """The same, or None. A spelling that differs from all names is noted."""
+        wanted = {plain(name): name for name in reversed(names)}
+        for path in _near(inside or self.root, _WRAPPED):
+            if plain(path.name) in wanted and (path.is_file() if files else path.is_dir()):
+                if path.name not in names:
+                    self.say("note", f"{path.relative_to(self.root)} was taken for {wanted[plain(path.name)]}")
+                return path
+        return None
+
+    def clips(self, folder: Path, suffixes: Iterable[str] = VIDEOS, key: Callable[[Path], str] | None = None
+              ) -> dict[str, Path]:  # fmt: skip
+        """Files with one of the suffixes anywhere below a folder, by key (by default the name without its suffix)."""
+        allowed = {suffix.lower() for suffix in suffixes}
+        files = [path for path in _below(folder) if path.suffix.lower() in allowed]
+        return self._by_key(files, key or (lambda path: path.stem))
+
+    def frame_folders(self, folder: Path, depth: int, key: Callable[[Path], str] | None = None) -> dict[str, Path]:
+        """Folders with pictures, ``depth`` levels below; empty ones are not counted as there, and noted."""
+        level = [folder]
+        for _ in range(depth):
+            level = [child for parent in level for child in _entries(parent) if child.is_dir()]
+        empty = [path for path in level if not any(Path(entry).suffix.lower() in PICTURES for entry in _names(path))]
+        if empty:
+            names = [str(path.relative_to(self.root)) for path in empty]
+            self.say("warning", f"{len(empty)} folder(s) hold no picture", names)
+        gone = set(empty)
+        return self._by_key([path for path in level if path not in gone], key or (lambda path: path.name))
+
+    def match(self, listed: pd.DataFrame, found: Mapping[str, Path], where: Path, unlisted: Level | None = "warning",
+              archive: str = "the archives", of: str = "listed") -> pd.DataFrame:  # fmt: skip
+        """Rows whose ``id`` was found, with ``path``; says what is missing and what is extra.
+
+        Args:
+            listed: rows that there should be, with ``id``.
+            found: files or folders by id.
+            where: folder that was searched.
+            unlisted: level of what is on disk but not listed; None where that is normal.
+            archive: what to unpack again.
+            of: how the rows are known.
+        """
+        self._listing = listed
+        path = listed["id"].map({key: str(value) for key, value in found.items()})
+        missing = sorted(listed["id"][path.isna()])
+        place = "." if where == self.root else where.relative_to(self.root)
+        if len(missing) == len(listed):
+            raise UsageError(
+                f"{where}: none of the {len(listed):,} {of} clips of {self.corpus.name} is here, for example "
+                f"{missing[0] if missing else 'any'}; unpack {archive} into this folder"
+            )
+        excused = [name for name in missing if name in self.corpus.known]
+        for reason in sorted({self.corpus.known[name] for name in excused}):
+            names = [name for name in excused if self.corpus.known[name] == reason]
+            self.say("note", f"{len(names)} clip(s) with known damage ({reason}) are not there", names)
+        lost = [name for name in missing if name not in self.corpus.known]
+        if lost:
+            level: Level = "warning" if self.corpus.patchy else "error"
+            share = f"{len(lost):,} of {len(listed):,} {of} clips ({100 * len(lost) / len(listed):.2g} %)"
+            self.say(level, f"{share} are not in {place}; unpack {archive}", lost)
+        extra = sorted(set(found) - set(listed["id"]))
+        if extra and unlisted:
+            self.say(unlisted, f"{len(extra):,} clip(s) in {place} are in no list and are left out", extra)
+        return listed.assign(path=path)[path.notna()].reset_index(drop=True)
+
+    def label_of(self, codes: pd.Series, where: Path | str) -> pd.Series:
+        """Class names of official codes; raises ``UsageError`` for one that the corpus does not have."""
+        known = self.corpus.by_code()
+        names = codes.astype("str").str.strip().str.lower().map(known)
+        if names.isna().any():
+            odd = codes[names.isna()].iloc[0]
+            raise UsageError(f"{where}: {odd!r} is no class of {self.corpus.name} ({', '.join(known)})")
+        return names
+
+    def refuse_pointers(self, files: Sequence[Path]) -> None:
+        """Raise ``UsageError`` where files are the text that git puts in place of large files."""
+        small = [path for path in files if path.stat().st_size < 200]
+        pointers = [path for path in small if path.read_bytes().startswith(_POINTER)]
+        if pointers:
+            raise UsageError(
+                f"{pointers[0]}: holds a pointer of git-lfs, not the clip ({len(pointers):,} files do); "
+                "run `git lfs pull` in the copy, or download the media"
+            )
+
+    def concluded(self, frame: pd.DataFrame) -> Scan:
+        """The result, with counts checked."""
+        if frame.empty:
+            raise UsageError(f"{self.root}: no clip of {self.corpus.name} was found here; look at `mien corpora show`")
+        if (counts := self.corpus.counts.get(self.variant)) is not None:
+            listing = self._listing if self._listing is not None else frame
+            self._findings += check_counts(listing, counts)
+        frame = frame.sort_values("id", ignore_index=True)
+        return Scan(frame, tuple(self._findings), self.cropped)
+
+    def _by_key(self, paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        twice = []
+        for path in paths:
+            name = key(path)
+            if name in found:
+                twice.append(str(path.relative_to(self.root)))
+            elif name:
+                found[name] = path
+        if twice:
+            self.say("warning", f"{len(twice)} clip(s) are there twice; the first of each is taken", twice)
+        return found
+
+    def _not_here(self, names: Sequence[str], where: Path, what: str) -> UsageError:
+        there = sorted(_names(where))
+        found = ", ".join(there[:6]) + (", ..." if len(there) > 6 else "") if there else "nothing"
+        return UsageError(
+            f"{where}: no {names[0]} here ({what or self.corpus.title}); found {found}. "
+            f"`mien corpora show {self.corpus.name}` prints the official tree"
+        )
+
+
+def plain(name: str) -> str:
+    """A name without case, blanks, hyphens and brackets, and without the ``_new`` of later copies."""
+    return re.sub(r"[^a-z0-9.]", "", name.casefold().removesuffix("_new"))
+
+
+def _near(root: Path, depth: int) -> Iterator[Path]:
+    """The folder itself, then what lies in it, level by level; folders full of clips are not searched."""
+    yield root
+    level = [root]
+    for _ in range(depth + 1):
+        below: list[Path] = []
+        for folder in level:
+            children = _entries(folder)
+            yield from children
+            if len(children) <= _CROWDED:
+                below += [child for child in children if child.is_dir()]
+        level = below
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for where, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [folder / name for name in sorted(_names(folder)) if not name.startswith((".", "__MACOSX"))]
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []
