@@ -11,6 +11,7 @@ from mien.demo.steps import Outcome
 from mien.evaluation.report import interval_text
 from mien.evaluation.result import EvaluationResult
 from mien.files import complete
+from mien.pages import page as frame
 
 PROBES = {"still": "linear probe, one still frame", "clip": "linear probe, pixels of the whole clip"}
 
@@ -54,12 +55,12 @@ def write_page(out: Outcome) -> Path:
     page = out.folder / "report.html"
     style = resources("mien.demo").joinpath("report.css").read_text("utf-8")
     figures = "".join(
-        f"<tr><td>{escape(text)}</td><td class=n>{interval_text(result['uar']) if result else f'{value:.3f}'}</td>"
+        f"<tr><td>{escape(text)}</td><td>{interval_text(result['uar']) if result else f'{value:.3f}'}</td>"
         f"<td>{_bar(value, result)}</td></tr>"
         for text, value, result in rows(out)
     )
     times = "".join(
-        f"<tr><td>{escape(name)}</td><td class=n>{seconds:.1f} s</td></tr>" for name, seconds in out.seconds.items()
+        f"<tr><td>{escape(name)}</td><td>{seconds:.1f} s</td></tr>" for name, seconds in out.seconds.items()
     )
     links = "".join(
         f'<li><a href="{escape(os.path.relpath(path, out.folder))}">{escape(text)}</a></li>'
@@ -69,21 +70,18 @@ def write_page(out: Outcome) -> Path:
     body = f"""<h1>mien demo</h1>
 <p class=soft>A corpus of animated faces was made on this machine, faces were found and cut, an encoder was pretrained
 by masking without labels, fine-tuned with them, and judged on people who were in no part of training.</p>
-<section><h2>Seven expressions of unseen people: mean recall (UAR), n = {n} clips, 95 % interval by subject</h2>
-<table><tr><th>what</th><th class=n>UAR</th><th></th></tr>{figures}</table>
+<section class=card>
+<h2>Seven expressions of unseen people: mean recall (UAR), n = {n} clips, 95 % interval by subject</h2>
+<table><tr><th>what</th><th>UAR</th><th></th></tr>{figures}</table>
 <p class=soft>Both trained models had the same fine-tuning budget ({_budget(out)}). The probes say how far pixels alone
 lead.</p></section>
-<section><h2>Look further</h2><ul>{links}</ul></section>
-<section><h2>Time</h2><table>{times}</table></section>
-<section><h2>Your own video</h2>
+<section class=card><h2>Look further</h2><ul>{links}</ul></section>
+<section class=card><h2>Time</h2><table>{times}</table></section>
+<section class=card><h2>Your own video</h2>
 <p><code>mien predict talk.mp4 --model {escape(str(out.bundle))} --out readings --html --overlay</code></p>
 <p class=soft>This model has seen animated faces only. It shows the way, not the truth about people; figures speak of
 <em>apparent</em> emotion.</p></section>"""
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mien demo</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
-        f"<body><main>{body}</main></body></html>\n"
-    )
+    html = frame("mien demo", body, style)
     with complete(page) as part:
         part.write_text(html, encoding="utf-8")
     return page

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
-from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
 from mien.evaluation.metrics import recalls
+from mien.pages import Estimate, Table, bullets, card, image, page, words
 
 if TYPE_CHECKING:
     from mien.evaluation.result import EvaluationResult
@@ -29,32 +27,24 @@ _NOTE = (
 
 def render(result: EvaluationResult, pictures: Mapping[str, bytes]) -> str:
     """The page; ``pictures`` are PNG files by name, shown in that order."""
-    style = resources("mien.evaluation").joinpath("report.css").read_text("utf-8")
     config = result.task.config
     title = f"{result.weights.model}: {config.kind} per {config.level}"
     body = [
         f'<h1>{escape(title)}</h1><p class="soft">{escape(_judged(result))}</p>',
         f'<p class="note">{_NOTE}</p>',
-        _card("Results", _scores(result)),
-        _card("What a reader must know", _list(result.notes)) if result.notes else "",
-        *(_card(CAPTIONS[name], _image(content, CAPTIONS[name])) for name, content in pictures.items()),
-        _card("Classes", _classes(result)) if result.task.classes else "",
-        _card("Not scored", _failures(result)) if result.predictions.failures else "",
-        _card("How it was done", _words(_facts(result))),
+        card("Results", _scores(result)),
+        card("What a reader must know", bullets(result.notes)) if result.notes else "",
+        *(card(CAPTIONS[name], image(content, CAPTIONS[name])) for name, content in pictures.items()),
+        card("Classes", _classes(result)) if result.task.classes else "",
+        card("Not scored", _failures(result)) if result.predictions.failures else "",
+        card("How it was done", words(_facts(result))),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>{''.join(body)}"
-        "<footer>Made by mien on this machine; the page loads nothing from elsewhere.</footer></main></body></html>\n"
-    )
+    return page(title, "".join(body))
 
 
 def interval_text(score: Score) -> str:
     """``0.512 [0.470, 0.551]``; an undefined value or interval is a dash."""
-    low, high = score.interval.low, score.interval.high
-    bounds = f" [{low:.3f}, {high:.3f}]" if math.isfinite(low) else " [–]"
-    return (f"{score.value:.3f}" if math.isfinite(score.value) else "–") + bounds
+    return str(Estimate(score.value, score.interval.low, score.interval.high))
 
 
 def _judged(result: EvaluationResult) -> str:
@@ -63,40 +53,35 @@ def _judged(result: EvaluationResult) -> str:
 
 
 def _scores(result: EvaluationResult) -> str:
-    level = f"{100 * result.scores[0].interval.level:g} % interval"
-    rows = (
+    level = f"value and {100 * result.scores[0].interval.level:g} % interval"
+    rows = tuple(
         (
             score.title,
-            f"{score.value:.3f}" if math.isfinite(score.value) else "–",
-            interval_text(score).partition(" ")[2],
+            Estimate(score.value, score.interval.low, score.interval.high),
             f"{score.n} {score.counted}",
-            str(score.interval.units),
+            score.interval.units,
             "higher" if score.higher_is_better else "lower",
         )
         for score in result.scores
     )
-    return _table(("metric", "value", level, "n", f"{result.unit}s", "better"), rows)
+    return Table("results", "Results", ("metric", level, "n", f"{result.unit}s", "better"), rows).html()
 
 
 def _classes(result: EvaluationResult) -> str:
     matrix, classes = result.confusion, result.task.classes
     assert matrix is not None
     assert classes is not None
-    rows = (
-        (name, f"{recall:.3f}" if math.isfinite(recall) else "–", str(true), str(predicted))
-        for name, recall, true, predicted in zip(
-            classes, recalls(matrix.astype(float)), matrix.sum(axis=1), matrix.sum(axis=0), strict=True
-        )
-    )
-    return _table(("class", "recall", "true", "predicted"), rows)
+    counts = zip(classes, recalls(matrix.astype(float)), matrix.sum(axis=1), matrix.sum(axis=0), strict=True)
+    rows = tuple((name, float(recall), int(true), int(predicted)) for name, recall, true, predicted in counts)
+    return Table("classes", "Classes", ("class", "recall", "true", "predicted"), rows).html()
 
 
 def _failures(result: EvaluationResult) -> str:
     failures = result.predictions.failures
-    rows = ((failure.id, failure.path, failure.reason) for failure in failures[:SHOWN_FAILURES])
+    rows = tuple((failure.id, failure.path, failure.reason) for failure in failures[:SHOWN_FAILURES])
     more = len(failures) - SHOWN_FAILURES
-    rest = f'<p class="soft">and {more} more: see metrics.json</p>' if more > 0 else ""
-    return _table(("clip", "file", "reason"), rows) + rest
+    rest = f"and {more} more: see metrics.json" if more > 0 else ""
+    return Table("failures", "Not scored", ("clip", "file", "reason"), rows, rest).html()
 
 
 def _facts(result: EvaluationResult) -> dict[str, str]:
@@ -111,26 +96,3 @@ def _facts(result: EvaluationResult) -> dict[str, str]:
         "device": f"{settings['device']}, {settings['precision']}",
         "intervals": f"{settings['replicates']} bootstrap samples of {result.unit}s, seed {settings['seed']}",
     }
-
-
-def _card(title: str, content: str) -> str:
-    return f'<section class="card"><h2>{escape(title)}</h2>{content}</section>'
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
-
-
-def _words(facts: Mapping[str, str]) -> str:
-    lines = "".join(f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in facts.items())
-    return f'<table class="words"><tbody>{lines}</tbody></table>'
-
-
-def _list(sentences: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
-
-
-def _image(content: bytes, caption: str) -> str:
-    return f'<img alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'

@@ -17,6 +17,7 @@ from mien.files import complete
 from mien.inference import charts
 from mien.inference.colours import class_colour, face_colour
 from mien.inference.timeline import NOBODY, FileInfo, Timeline
+from mien.pages import FOOTER, page
 
 _NOTE = (
     "These curves show <em>apparent</em> emotion: how a face (and voice, where it was used) may look to an observer, "
@@ -46,14 +47,8 @@ def _page(title: str, sections: str, timeline: Timeline) -> str:
     style, script = own.joinpath("report.css").read_text("utf-8"), own.joinpath("report.js").read_text("utf-8")
     grid = "one row per frame" if timeline.step is None else f"one row per {timeline.step:g} s"
     model = f"Model {escape(timeline.model)}; {grid}. " if timeline.model else ""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>"
-        f'<h1>{escape(title)}</h1><p class="note">{_NOTE}</p>{sections}'
-        f"<footer>{model}Made by mien on this machine; the page loads nothing from elsewhere.</footer>"
-        f"</main><script>{script}</script></body></html>\n"
-    )
+    body = f'<h1>{escape(title)}</h1><p class="note">{_NOTE}</p>{sections}'
+    return page(title, body, style, script, footer=model + FOOTER)
 
 
 def _file(timeline: Timeline, single: bool, thumbnails: bool) -> str:

@@ -1,0 +1,172 @@
+"""One table, four ways to write it: HTML for the page, CSV for programs, LaTeX and Markdown for papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval; NaN is undefined. ``signed`` prints a plus, for differences."""
+
+    value: float
+    low: float
+    high: float
+    digits: int = 3
+    signed: bool = False
+
+    def __str__(self) -> str:
+        known = math.isfinite(self.low) and math.isfinite(self.high)
+        bounds = f"[{self._text(self.low)}, {self._text(self.high)}]" if known else "[–]"
+        return f"{self._text(self.value)} {bounds}"
+
+    def _text(self, value: float) -> str:
+        return number(value, self.digits, self.signed)
+
+
+@dataclass(frozen=True)
+class PValue:
+    """A p-value; NaN is a test that could not be made."""
+
+    value: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "–"
+        return "< 0.001" if self.value < 0.001 else f"{self.value:.3f}" if self.value < 0.1 else f"{self.value:.2f}"
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Text with a class of the page's style: ``good``, ``bad`` or ``soft``."""
+
+    text: str
+    kind: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Value = str | int | float | Estimate | PValue | Marked | None
+
+
+def number(value: float, digits: int = 3, signed: bool = False) -> str:
+    """A figure to so many decimals; a dash where it is not defined."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of figures under named columns.
+
+    Attributes:
+        name: of the files that it is written to.
+        title: one line, the caption.
+        head: names of the columns; the first one says what a row is.
+        rows: one value per column.
+        note: what a reader must know beside it.
+    """
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    note: str = ""
+
+    def html(self) -> str:
+        """A table that scrolls on a narrow screen, without its title."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.head)
+        lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in self.rows)
+        note = f'<p class="soft">{escape(self.note)}</p>' if self.note else ""
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+        return f'<div class="wide">{table}</div>{note}'
+
+    def csv(self) -> str:
+        """Full precision; a figure with an interval takes three columns (``x``, ``x low``, ``x high``)."""
+        wide = [any(isinstance(row[at], Estimate) for row in self.rows) for at in range(len(self.head))]
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        names = [
+            [name, f"{name} low", f"{name} high"] if split else [name]
+            for name, split in zip(self.head, wide, strict=True)
+        ]
+        writer.writerow([name for group in names for name in group])
+        for row in self.rows:
+            writer.writerow([cell for value, split in zip(row, wide, strict=True) for cell in _plain(value, split)])
+        return out.getvalue()
+
+    def latex(self) -> str:
+        """A ``tabular`` with rules of the package booktabs."""
+        columns = "l" + "r" * (len(self.head) - 1)
+        lines = [
+            _latex_row(list(self.head)),
+            r"\midrule",
+            *(_latex_row([text(cell) for cell in row]) for row in self.rows),
+        ]
+        note = [f"% {line}" for line in (self.title, self.note) if line]
+        body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join([*note, *body]) + "\n"
+
+    def markdown(self) -> str:
+        """A pipe table below its title."""
+        rule = "|" + "---|" + "---:|" * (len(self.head) - 1)
+        rows = [
+            _markdown_row(list(self.head)),
+            rule,
+            *(_markdown_row([text(cell) for cell in row]) for row in self.rows),
+        ]
+        note = [f"\n{self.note}"] if self.note else []
+        return "\n".join([f"**{self.title}**\n", *rows, *note]) + "\n"
+
+
+def text(value: Value) -> str:
+    """As a reader sees it."""
+    if value is None:
+        return "–"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _cell(value: Value) -> str:
+    kind = f' class="{value.kind}"' if isinstance(value, Marked) else ""
+    if isinstance(value, Estimate):
+        point, _, bounds = str(value).partition(" ")
+        return f'<td>{point} <span class="bounds">{escape(bounds)}</span></td>'
+    return f"<td{kind}>{escape(text(value))}</td>"
+
+
+def _plain(value: Value, split: bool) -> Sequence[object]:
+    if isinstance(value, Estimate):
+        return [_number(value.value), _number(value.low), _number(value.high)]
+    plain = "" if value is None else value.value if isinstance(value, PValue) else value
+    cell = _number(plain) if isinstance(plain, float) else str(plain)
+    return [cell, "", ""] if split else [cell]
+
+
+def _number(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else ""
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_latex(cell) for cell in cells) + r" \\"
+
+
+_LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "±": r"$\pm$", "–": "--"}
+_LATEX |= {"²": "$^2$", "→": r"$\to$", "−": "$-$"}
+
+
+def _latex(cell: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in cell)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
