@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "corpora": "Known corpora; make the synthetic one.",
     "models": "Registered models.",
     "recipes": "Recipes that ship with mien.",
+    "doctor": "What ails this installation, or a training run.",
     "bundle": "Show, verify, push and pull bundles.",
 }
 

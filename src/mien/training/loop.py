@@ -80,6 +80,10 @@ class Loop:
         self._progress = Progress(self.steps, self.state.step, self.recipe.stage, shown and self.fabric.is_global_zero)
         try:
             self._train()
+        except MienError as error:
+            if self.fabric.is_global_zero and not isinstance(error, Stopped):
+                self.run.fail(self.state.step, str(error))
+            raise
         except RuntimeError as error:
             # where another process of the run was asked twice and left at once, the exchange with it fails in the
             # middle of a step: the run goes on from the checkpoint before

@@ -60,7 +60,7 @@ class Run:
 
     Holds ``recipe.yaml`` (resolved), ``protocol.json``, ``logs/``, ``checkpoints/last.safetensors`` (to go on from),
     ``checkpoints/best-<step>.safetensors`` (weights of the best validation), and once finished ``metrics.json`` and
-    ``bundle/``.
+    ``bundle/``. A run that broke off holds ``failure.json``: step and reason.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -70,6 +70,7 @@ class Run:
         self.logs = self.folder / "logs"
         self.last = self.folder / "checkpoints" / "last.safetensors"
         self.metrics = self.folder / "metrics.json"
+        self.failure = self.folder / "failure.json"
         self.bundle = self.folder / "bundle"
 
     def check(self, recipe: Recipe, resume: bool) -> None:
@@ -105,6 +106,7 @@ class Run:
             self.last.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MienError(f"{self.folder} cannot be made: {error.strerror}; choose another --run") from None
+        self.failure.unlink(missing_ok=True)
         protocol.write(self.protocol)
         with complete(self.recipe) as part:
             part.write_text(
@@ -120,6 +122,11 @@ class Run:
         for path in self.last.parent.glob("best-*.safetensors"):
             if path != self.best(step):
                 path.unlink()
+
+    def fail(self, step: int, reason: str) -> None:
+        """Write down why the run broke off after ``step``; what goes on with it, or ``mien doctor``, finds it."""
+        with complete(self.failure) as part:
+            part.write_text(json.dumps({"step": step, "reason": reason}) + "\n", "utf-8")
 
     def finish(self, result: RunResult) -> None:
         """Write ``metrics.json``: the run is complete."""

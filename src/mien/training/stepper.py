@@ -20,6 +20,7 @@ from mien.training.hardware import gather, said_once, total
 from mien.training.mixing import mix
 from mien.training.objective import Objective
 from mien.training.optim import parameter_groups
+from mien.training.origin import find_origin
 from mien.training.state import State, read_state, write_state
 
 
@@ -145,7 +146,20 @@ class Stepper:
         own = [clip for part in data.parts for clip in part.ids]
         ids = [clip for clips in gather(self.fabric, own) for clip in clips]
         clips = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+        where = next((text for text in gather(self.fabric, self._origin(data, number)) if text), "")
         return MienError(
-            f"the {what} is {value} at step {number + 1} on clips {clips}; lower optimiser.lr, set "
-            "optimiser.clip=1 or precision=fp32, or look at these clips"
+            f"the {what} is {value} at step {number + 1} on clips {clips}{f': {where}' if where else ''}; lower "
+            "optimiser.lr, set optimiser.clip=1 or precision=fp32, or look at these clips"
         )
+
+    def _origin(self, data: Step, number: int) -> str:
+        """Where this process first meets what is not finite; empty where it meets nothing of the kind."""
+        for index, part in enumerate(data.parts):
+            batch = self._prepare(part, number, index)
+            # processes find different things at different times, so none may wait for another's statistics
+            self.objective.train(self.fabric.world_size == 1)
+            with self.fabric.autocast():
+                found = find_origin(self.objective, batch, part.ids)
+            if found:
+                return found
+        return ""

@@ -1,0 +1,240 @@
+"""Planted faults are found in real small runs, and a healthy run has no finding."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.training.corpus import TASK, make_recipe, write_corpus
+
+from mien.cli.app import run as run_command
+from mien.data import dataset
+from mien.data.streams import Stream, write_store
+from mien.diagnosis.answers import agreement, look_at_answers
+from mien.diagnosis.finding import Finding
+from mien.diagnosis.observation import Observation
+from mien.diagnosis.run import diagnose
+from mien.errors import MienError, UsageError
+from mien.evaluation.predictions import ClipPrediction, Predictions
+from mien.models.specification import StreamInput, TaskConfig
+from mien.tasks import create_task
+from mien.training.fitting import fit
+
+Train = Callable[..., Path]
+
+LEARNABLE: dict[str, Any] = {
+    "model": {"name": "videomae_test"},
+    "augmentation": {"flip": 0, "crop_scale": [1, 1], "crop_ratio": [1, 1]},
+    "optimiser": {"lr": 5e-4},
+    "schedule": {"epochs": 12, "warmup_epochs": 1},
+    "data": {"batch": 8, "cache": 500},
+    "intervals": {"validate_epochs": 6},
+}
+SHORT = LEARNABLE | {"schedule": {"steps": 20}, "intervals": {"log_steps": 5, "validate_epochs": 6}}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"), clips=72)
+
+
+@pytest.fixture(scope="module")
+def train(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Trains in a folder of its own; returns it."""
+
+    def train_(sections: dict[str, Any], manifest: Path = corpus) -> Path:
+        folder = tmp_path_factory.mktemp("runs") / "run"
+        fit(make_recipe(TASK, manifest, **sections), folder, progress=False)
+        return folder
+
+    return train_
+
+
+@pytest.fixture(scope="module")
+def healthy(train: Train) -> Path:
+    return train(LEARNABLE)
+
+
+def found(run: Path, clips: int = 64) -> dict[str, Finding]:
+    return {one.kind: one for one in diagnose(run, clips).findings}
+
+
+def test_a_healthy_run_has_no_finding(
+    healthy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mien", "doctor", str(healthy), "--json"])
+    assert run_command() == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["findings"] == []
+    assert told["steps"] == 72
+    assert told["looked"][-1] == "the weights on 12 views of validation clips"
+
+
+def test_shuffled_labels(corpus: Path, train: Train) -> None:
+    rows = pd.read_csv(corpus)
+    rows["label"] = np.random.default_rng(1).permutation(rows["label"])
+    rows.to_csv(corpus.with_name("shuffled.csv"), index=False)
+    findings = found(train(LEARNABLE, corpus.with_name("shuffled.csv")))
+    assert "guessing gives 0.5" in findings["labels"].seen
+    assert "learning rate" not in findings
+    assert "leakage" not in findings
+
+
+def test_a_leaked_subject(corpus: Path, train: Train) -> None:
+    rows = pd.read_csv(corpus)
+    rows.loc[rows["subject"] == "s5", "subject"] = "s0"
+    rows.to_csv(corpus.with_name("leaked.csv"), index=False)
+    sections = SHORT | {"data": {"batch": 8, "protocol": {"published": True}}, "schedule": {"steps": 2}}
+    finding = found(train(sections, corpus.with_name("leaked.csv")), clips=0)["leakage"]
+    assert finding.seen == "train and test share 1 people: s0"
+    assert finding.severity == "serious"
+
+
+def test_a_person_leaked_under_another_name(healthy: Path, corpus: Path, tmp_path: Path) -> None:
+    rows = pd.read_csv(corpus)
+    own = tmp_path / "corpus"
+    shutil.copytree(corpus.parent, own)
+    test, trained = rows.index[rows["split"] == "test"][0], rows.index[rows["split"] == "train"][0]
+    shutil.copy(own / rows["path"][trained], own / rows["path"][test])
+    run = tmp_path / "run"
+    shutil.copytree(healthy, run)
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(corpus), str(own / "manifest.csv")))
+    finding = found(run)["leakage"]
+    assert finding.seen.startswith("1 of 12 test clips show the same picture as a train clip")
+
+
+def test_a_learning_rate_of_10(train: Train) -> None:
+    finding = found(train(SHORT | {"optimiser": {"lr": 10.0}}))["learning rate"]
+    assert finding.severity == "serious"
+    assert "times their own size" in finding.seen
+    assert "now 10" in finding.attempt
+
+
+def test_a_learning_rate_of_nothing(train: Train) -> None:
+    finding = found(train(SHORT | {"optimiser": {"lr": 1e-8}}), clips=0)["learning rate"]
+    assert finding.severity == "warning"
+    assert "raise optimiser.lr" in finding.attempt
+
+
+def test_a_loader_that_starves(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = dataset.read_views
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.05)
+        return read(*arguments)
+
+    monkeypatch.setattr(dataset, "read_views", slowly)
+    finding = found(train(SHORT | {"data": {"batch": 4, "workers": 0}, "schedule": {"steps": 15}}), 0)["starvation"]
+    assert "training waits for data" in finding.seen
+    assert "0 worker(s)" in finding.seen
+
+
+def test_where_not_a_number_comes_from(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.models.tubelet import TubeletEncoder
+
+    usual = TubeletEncoder.read_out
+    count = 0
+
+    def breaks(self: Any, *arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        features = usual(self, *arguments)
+        return features if count <= 3 else type(features)(features.pooled / 0.0, features.tokens, features.frames)
+
+    monkeypatch.setattr(TubeletEncoder, "read_out", breaks)
+    with pytest.raises(MienError, match=r"at step 4 on clips .*the output of 'trained\.head") as caught:
+        fit(make_recipe(TASK, corpus, **SHORT), tmp_path / "run", progress=False)
+    finding = found(tmp_path / "run", clips=0)["not finite"]
+    assert finding.seen == str(caught.value)
+    assert finding.severity == "serious"
+
+
+def stream_corpus(folder: Path, zeroed: bool) -> Path:
+    """64 clips, 16 of them of validation, whose valence is what stream ``voice`` says; ``face`` says it, or is 0."""
+    rng = np.random.default_rng(0)
+    valence = rng.uniform(-1, 1, 64)
+    pattern, direction = rng.normal(size=(2, 8))
+    content = {}
+    for number, value in enumerate(valence):
+        for name in ("face", "voice"):
+            values = pattern + value * direction + 0.3 * rng.normal(size=(4, 8))
+            values *= not (zeroed and name == "face")
+            content[name, f"c{number}"] = Stream(values.astype(np.float32), np.arange(4.0))
+    streams = {name: StreamInput(name=name, width=8, steps=4) for name in ("face", "voice")}
+    write_store(folder / "streams.safetensors", streams, content, {})
+    rows = {"id": [f"c{n}" for n in range(64)], "path": [f"{n}.mp4" for n in range(64)], "valence": valence}
+    rows |= {"subject": [f"s{n}" for n in range(64)], "split": ["train"] * 48 + ["val"] * 16}
+    pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_a_zeroed_modality(zeroed: bool, train: Train, tmp_path: Path) -> None:
+    sections = {
+        "model": {"name": "viper_test", "arguments": {"streams": {"face": 8, "voice": 8}}},
+        "task": {"kind": "intensities", "outputs": ["valence"]},
+        "optimiser": {"lr": 1e-3},
+        "schedule": {"epochs": 20, "warmup_epochs": 2},
+        "data": {"batch": 16},
+        "intervals": {"validate_epochs": 10},
+    }
+    findings = found(train(sections, stream_corpus(tmp_path, zeroed)))
+    assert set(findings) - {"starvation"} == ({"dead modality"} if zeroed else set())
+    if zeroed:
+        assert findings["dead modality"].seen == "face is one constant value in all 16 clips that were looked at"
+
+
+def answers(named: list[int], truth: list[int]) -> Predictions:
+    output = np.eye(3)[named]
+    clips = [
+        ClipPrediction(f"c{i:02}", output[i : i + 1], np.array([truth[i]]), np.full(1, np.nan), 1)
+        for i in range(len(truth))
+    ]
+    return Predictions(tuple(clips))
+
+
+def test_a_class_that_is_never_predicted_and_one_that_always_is() -> None:
+    task = create_task(TaskConfig(kind="classification", outputs=("calm", "joy", "fear")))
+    truth = [0, 1, 2] * 5
+    empty = np.empty((0, 0))
+
+    def kinds(named: list[int]) -> list[str]:
+        seen = {"validation": Observation(15, (empty, empty), {}, answers(named, truth))}
+        return [f"{one.kind}: {one.seen}" for one in look_at_answers(task, seen)]
+
+    assert kinds(truth) == []
+    (unused,) = kinds([0, 1, 1] * 5)
+    assert unused == "unused class: 'fear' is never predicted; 5 of 15 validation clips that were looked at show it"
+    assert kinds([1] * 15)[0] == "collapse: 'joy' is predicted for all 15 validation clips"
+
+
+def test_agreement_is_the_exact_permutation_test() -> None:
+    """8 clips of two classes, all right: one of 70 divisions is as good."""
+    task = create_task(TaskConfig(kind="classification", outputs=("a", "b", "c")))
+    value, chance, p = agreement(task, answers([0] * 4 + [1] * 4, [0] * 4 + [1] * 4))
+    assert (value, chance) == (1.0, pytest.approx(0.5, abs=0.02))
+    assert p == pytest.approx(1 / 70, abs=0.008)
+
+
+def test_pretraining_whose_features_shrink_to_one_point(healthy: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(healthy, run)
+    log = pd.read_csv(run / "logs/train.csv")
+    log["feature_std"] = np.geomspace(0.8, 1e-4, len(log))
+    log.to_csv(run / "logs/train.csv", index=False)
+    finding = found(run, clips=0)["collapse"]
+    assert "fell from 0.8 to 0.0001" in finding.seen
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is no run: it lacks recipe\.yaml"):
+        diagnose(tmp_path)
