@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,6 +63,27 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 def test_any_batch_can_be_the_first(first: int) -> None:
     order = EpochOrder(0, 50, 8)
     assert list(order.batches(2, first)) == list(order.batches(2))[first:]
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_repeats_of_a_clip_share_a_batch(clips: int, together: int, batch: int, epoch: int) -> None:
+    order = EpochOrder(1, clips * together, batch * together, drop_last=False, together=together)
+    batches = [[position // together for _, position in keys] for keys in order.batches(epoch)]
+    assert sorted(order.positions(epoch)) == list(range(clips * together))
+    assert all(keys.count(clip) == together for keys in batches for clip in keys)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 2), st.integers(0, 9))
+def test_balanced_epochs_show_classes_and_clips_equally_often(labels: list[int], together: int, epoch: int) -> None:
+    classes = np.asarray(labels)
+    order = EpochOrder(3, len(labels) * together, together, together=together, classes=classes)
+    clips = [position // together for _, position in chain.from_iterable(order.batches(epoch))][::together]
+    assert len(clips) == len(labels)
+    shown = [np.count_nonzero(classes[clips] == name) for name in np.unique(classes)]
+    assert max(shown) - min(shown) <= 1
+    for name in np.unique(classes):
+        times = np.bincount(clips, minlength=len(labels))[classes == name]
+        assert times.max() - times.min() <= 1
 
 
 def test_without_shuffling_it_is_ascending() -> None:

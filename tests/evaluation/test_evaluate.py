@@ -39,6 +39,29 @@ def test_classes(corpus: Manifest, classifier: Path) -> None:
     assert len(result.weights.sha256) == 64
 
 
+def test_clips_of_a_group_are_averaged_and_judged_once(
+    corpus: Manifest, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of the test clips 8..11 the last two are one video: sure of bright outweighs less sure of dark."""
+    task = CLASSES.model_copy(update={"options": {"per": "group", "metric": "weighted_f1"}})
+    bundle = make_bundle(tmp_path / "grouped", task, [-10.0, 10.0], [4.5, -4.5])
+    groups = [None] * 10 + ["video"] * 2
+    videos = Manifest(corpus.frame.assign(group=groups), corpus.root)
+    alone = evaluate(bundle, Manifest(corpus.frame.assign(group=corpus.frame["path"]), corpus.root), settings=QUICK)
+    result = evaluate(bundle, videos, settings=QUICK)
+    assert (alone["war"].value, alone["war"].n) == (3 / 4, 4)
+    assert (result["war"].value, result["war"].n, len(result.part.ids)) == (1, 3, 3)
+    assert result.scores[0].name == "weighted_f1"
+    merged = np.mean([clip.output for clip in alone.predictions.clips[2:]], axis=0)
+    np.testing.assert_allclose(result.predictions.clips[2].output, merged)
+    assert any("4 clips are averaged within 3 groups" in note for note in result.notes)
+    with pytest.raises(UsageError, match="no column 'group'"):
+        evaluate(bundle, corpus, settings=QUICK)
+    torn = Manifest(corpus.frame.assign(group=[None] * 8 + ["video"] * 2 + [None] * 2), corpus.root)
+    with pytest.raises(UsageError, match="different labels"):
+        evaluate(bundle, torn, settings=QUICK)
+
+
 def test_values_over_time(corpus: Manifest, reader: Path) -> None:
     """Valence is read off the picture, every one of 20 frames once; arousal is a constant: CCC 0, Pearson undefined."""
     result = evaluate(reader, corpus, settings=QUICK, metrics=("one_minus_mae",))

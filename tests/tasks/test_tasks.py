@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 import mien
 from mien.errors import UsageError
 from mien.models.contract import Encoder, Features, ModelInputs, Recogniser
 from mien.models.specification import TaskConfig
-from mien.tasks import create_model, create_task
+from mien.tasks import Classification, create_model, create_task
 
 
 class TinyEncoder(Encoder):
@@ -40,11 +41,14 @@ def config(
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (config("clasification"), "not known; there are binned, classification, dimensions, intensities"),
+        (config("clasification"), "not known; there are binned, classification, dimensions, intensities, traits"),
         (config(label_smooting=0.1), "did you mean label_smoothing"),
         (config(label_smoothing=1.5), "label_smoothing = 1.5"),
         (config(class_weights=[1.0, 2.0]), "one number of 0 or more for each of a, b, c"),
         (config(outputs=("a",)), "at least two"),
+        (config(level="frame", class_weights="balanced"), "one class per clip"),
+        (config(level="frame", per="group"), "one class per clip"),
+        (config("traits", level="frame"), "traits are given per clip"),
         (config(outputs=("a", "b", "a")), "a more than once"),
         (config("dimensions", loss="mae"), "loss = 'mae'"),
         (config("dimensions", outputs=("valence", "arousal"), targets=["v"]), "one column for each"),
@@ -63,6 +67,31 @@ def test_classification_reads_probabilities() -> None:
     assert read.dtype == torch.float32
     torch.testing.assert_close(read.sum(1), torch.ones(4))
     assert (task.target_columns(), task.columns(), task.classes) == (("emotion",), ("a", "b", "c"), ("a", "b", "c"))
+
+
+def test_balanced_weights_follow_the_training_clips() -> None:
+    """As scikit-learn's ``compute_class_weight("balanced")``; a class that does not occur weighs nothing."""
+    truth = torch.tensor([0, 0, 0, 1, -100])
+    task = create_task(config(class_weights="balanced"))
+    assert isinstance(task, Classification)
+    task.count(truth)
+    outputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([4 / (3 * 3), 4 / (3 * 1), 0.0])
+    expected = nn.functional.cross_entropy(outputs, truth[:4], weight=weights)
+    torch.testing.assert_close(task.loss(outputs, {"target": truth[:4]}), expected)
+    assert np.allclose(weights[:2] * 3 / 2, compute_class_weight("balanced", classes=np.arange(2), y=truth[:4].numpy()))
+
+
+def test_traits_are_judged_as_the_challenge_does() -> None:
+    task = create_task(config("traits", outputs=("openness", "neuroticism")))
+    assert task.metrics() == ("ccc", "one_minus_mae", "r2")
+    outputs, truth = torch.tensor([[0.0, 3.0]]), torch.tensor([[0.25, torch.nan]])
+    torch.testing.assert_close(task.read(outputs), torch.tensor([[0.5, torch.tensor(3.0).sigmoid()]]))
+    torch.testing.assert_close(task.loss(outputs, {"target": truth}), torch.tensor(0.0625))
+
+
+def test_the_chosen_metric_comes_first() -> None:
+    assert create_task(config(metric="weighted_f1")).metrics() == ("weighted_f1", "uar", "war", "macro_f1")
 
 
 def test_views_are_averaged_as_probabilities() -> None:

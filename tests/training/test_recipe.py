@@ -134,6 +134,44 @@ def test_a_resolved_recipe_reads_back_equal(path: Path) -> None:
     assert yaml.safe_load(text)["optimiser"]["eps"] == 1e-8
 
 
+def test_a_recipe_stands_on_others(path: Path, tmp_path: Path) -> None:
+    """Sections are joined key by key, later bases lie over earlier ones, lists and values replace."""
+    (tmp_path / "part.yaml").write_text("optimiser: {lr: 5, clip: 2}\nmodel: {arguments: {a: 1, b: [1, 2]}}\n")
+    (tmp_path / "top.yaml").write_text(
+        "base: [small.yaml, part.yaml]\nmodel: {arguments: {b: [3]}}\noptimiser: {base_batch: null}\n"
+    )
+    recipe = load_recipe(tmp_path / "top.yaml", ["schedule.epochs=9"])
+    assert recipe.name == "small"
+    assert recipe.optimiser == load_recipe(path, ["optimiser={lr: 5, clip: 2}"]).optimiser
+    assert recipe.model.arguments == {"a": 1, "b": [3]}
+    assert (recipe.schedule.epochs, recipe.schedule.warmup_epochs) == (9, 1)
+    (tmp_path / "own.yaml").write_text("base: svfap/finetune_dfew\nname: own\n")
+    shipped = load_recipe("svfap/finetune_dfew")
+    assert load_recipe(tmp_path / "own.yaml") == shipped.model_copy(update={"name": "own"})
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("top.yaml", "stands on itself"),
+        ("none.yaml", "No such file"),
+        ("svfap/finetune_dfw", "did you mean svfap/finetune_dfew"),
+        ("{a: 1}", "must be the name of a recipe"),
+        ("[1]", "must be the name of a recipe"),
+    ],
+)
+def test_broken_bases(tmp_path: Path, base: str, message: str) -> None:
+    (tmp_path / "top.yaml").write_text(f"base: {base}\n")
+    with pytest.raises(UsageError, match=message):
+        load_recipe(tmp_path / "top.yaml")
+
+
+def test_parts_are_not_listed() -> None:
+    assert not [listed.name for listed in list_recipes() if "_parts" in listed.name]
+    with pytest.raises(UsageError, match="name is missing"):
+        load_recipe("_parts/finetuning")
+
+
 def test_header_is_read_with_continued_lines() -> None:
     header = read_header(TEXT)
     assert header["Hardware"] == "2 processor cores (any)"

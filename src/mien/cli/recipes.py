@@ -13,19 +13,21 @@ app = typer.Typer(add_completion=False)
 def recipes(
     what: str = typer.Argument("*", metavar="[PATTERN|show|check]", help="Which recipes to list, or an action."),
     name: str = typer.Argument("", metavar="[NAME]", help="show: the recipe; check: pattern, default all."),
+    resolved: bool = typer.Option(False, "--resolved", help="show: with its bases and all defaults written out."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """List the recipes that ship with mien, show one, or check that all of them load and build.
+    """List the recipes that ship with mien, show one, or check all: load, build, and train a tiny twin for a step.
 
     Example: mien recipes 'videomae/*'; mien recipes show videomae/finetune_synthetic; mien recipes check
     """
     from mien.errors import UsageError
-    from mien.training.recipe import list_recipes, recipe_text
+    from mien.training.recipe import dump_recipe, list_recipes, load_recipe, recipe_text
 
     if what == "show":
         if not name:
             raise UsageError("mien recipes show needs the name of a recipe; mien recipes lists them")
-        typer.echo(recipe_text(name), nl=False)
+        text = dump_recipe(load_recipe(name), f"{name}, resolved") if resolved else recipe_text(name)
+        typer.echo(text, nl=False)
         return
     if what == "check":
         _check(name or "*", as_json)
@@ -52,4 +54,7 @@ def _check(pattern: str, as_json: bool) -> None:
         typer.echo(json.dumps(rows))
         return
     for row in rows:
-        typer.echo(f"ok  {row['name']}: {row['model']}, {row['parameters'] / 1e6:.1f} M parameters")
+        typer.echo(
+            f"ok  {row['name']}: {row['model']}, {row['parameters'] / 1e6:.1f} M parameters; "
+            f"one step of {row['twin']}: loss {row['loss']:.4g}"
+        )

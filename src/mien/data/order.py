@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ class EpochOrder:
         rank, world: this process and how many there are.
         shards: int64 ``(length,)`` where each position lies, to shuffle a few shards at a time; None shuffles all.
         at_once: how many shards that is. Which shards go together is drawn anew for each epoch.
+        together: so many items in a row (the repeats of one clip) stay beside each other when the order is drawn; with
+            a batch that is a multiple of it they share a batch.
+        classes: int64 ``(length / together,)``, class of every clip, where an epoch shall show equally many clips of
+            every class that occurs: rare ones come again, of frequent ones some are left out, others the next time.
     """
 
     seed: int
@@ -42,6 +46,8 @@ class EpochOrder:
     world: int = 1
     shards: NDArray[np.int64] | None = None
     at_once: int = 1
+    together: int = 1
+    classes: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -64,11 +70,25 @@ class EpochOrder:
         if not self.shuffle:
             return np.arange(self.length)
         rng = generator(self.seed, "order", epoch)
-        order = rng.permutation(self.length)
-        if self.shards is None:
-            return order
-        shards = rng.permutation(int(self.shards.max()) + 1) // self.at_once
-        return order[np.argsort(shards[self.shards[order]], kind="stable")]
+        count = self.length // self.together
+        clips = rng.permutation(count) if self.classes is None else self._balanced(rng)
+        if self.shards is not None:
+            shards = rng.permutation(int(self.shards.max()) + 1) // self.at_once
+            clips = clips[np.argsort(shards[self.shards[clips * self.together]], kind="stable")]
+        return (clips[:, None] * self.together + np.arange(self.together)).reshape(-1)
+
+    def _balanced(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """As many clips as there are, equally many of every class; the clips of a class take turns."""
+        assert self.classes is not None
+        there = np.unique(self.classes)
+        shares = np.full(len(there), len(self.classes) // len(there))
+        shares[rng.permutation(len(there))[: len(self.classes) % len(there)]] += 1
+        drawn = []
+        for number, share in zip(there, shares, strict=True):
+            members = np.flatnonzero(self.classes == number)
+            turns = [rng.permutation(members) for _ in range(-(-int(share) // len(members)))]
+            drawn.append(np.concatenate(turns)[:share])
+        return rng.permutation(np.concatenate(drawn))
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[list[Key]]:
         """Batches of this process from number ``first`` on, as lists of ``(epoch, position)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from mien.data.protocol import Protocol
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.data.targets import TargetSpec
 from mien.errors import MienError, UsageError
+from mien.evaluation.groups import by_group, representatives
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
 from mien.evaluation.metrics import CALIBRATION
 from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
@@ -130,14 +132,23 @@ def judged(
     if not predictions.clips:
         first = predictions.failures[0].reason if predictions.failures else "there are none"
         raise MienError(f"none of the {len(part.ids)} clips could be read; the first: {first}")
+    asked, read = len(part.ids), len(predictions.clips)
+    if task.per_group:
+        part = replace(part, ids=tuple(sorted(set(representatives(manifest, part.ids).values()))))
+        predictions = by_group(predictions, manifest)
     ids = predictions.ids
     units = units_of(manifest, ids)
     judgements = judge(task, predictions, names, units, videos_of(manifest, ids))
     scores = score(judgements, settings["level"], settings["replicates"], settings["seed"])
     alone = sum(unit.startswith("\0") for unit in units or ())
     notes = [*part.notes, *_on_intervals(scores[0].interval.units, units is not None, alone)]
+    if task.per_group:
+        notes.append(
+            f"outputs of {read} clips are averaged within {len(ids)} groups (videos): figures count groups, and a row "
+            "of the predictions stands for its group"
+        )
     if predictions.failures:
-        notes.append(f"{len(predictions.failures)} of {len(part.ids)} clips could not be read and are not scored")
+        notes.append(f"{len(predictions.failures)} of {asked} clips could not be read and are not scored")
     unit = "clip" if units is None else "subject"
     return EvaluationResult(
         task, weights, manifest, part, predictions, tuple(judgements), scores, unit, settings, tuple(notes)

@@ -13,10 +13,21 @@ from mien.tasks.classification import Classification
 from mien.tasks.contract import Task
 from mien.tasks.dimensions import Dimensions
 from mien.tasks.intensities import Intensities
+from mien.tasks.traits import Traits
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (Binned, Classification, Dimensions, Intensities)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (Binned, Classification, Dimensions, Intensities, Traits)}
 
-__all__ = ["TASKS", "Binned", "Classification", "Dimensions", "Intensities", "Task", "create_model", "create_task"]
+__all__ = [
+    "TASKS",
+    "Binned",
+    "Classification",
+    "Dimensions",
+    "Intensities",
+    "Task",
+    "Traits",
+    "create_model",
+    "create_task",
+]
 
 
 def create_task(config: TaskConfig) -> Task:

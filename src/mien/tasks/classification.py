@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -23,12 +24,18 @@ class ClassificationOptions(HeadOptions):
     Attributes:
         target: manifest column (per frame: column of the label file) with class names or ids.
         label_smoothing: see ``mien.tasks.losses.cross_entropy``.
-        class_weights: one weight per class in the loss; None: all count the same.
+        class_weights: one weight per class in the loss; ``balanced``: clips / (classes x clips of the class) over the
+            training part; None: all count the same.
+        metric: what selects checkpoints and is reported first.
+        per: ``group`` averages the probabilities of all clips with the same entry in the manifest's column ``group``
+            before they are judged (AVCAffe: clips of one long video).
     """
 
     target: str = "label"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    class_weights: tuple[float, ...] | None = None
+    class_weights: tuple[float, ...] | Literal["balanced"] | None = None
+    metric: Literal["uar", "war", "macro_f1", "weighted_f1"] = "uar"
+    per: Literal["clip", "group"] = "clip"
 
 
 class Classification(Task):
@@ -46,14 +53,30 @@ class Classification(Task):
         if len(config.outputs) < 2:
             raise UsageError(f"classification into {config.outputs}: at least two classes are needed")
         weights = self.options.class_weights
-        if weights is not None and (len(weights) != len(config.outputs) or min(weights) < 0):
-            raise UsageError(
-                f"class_weights {list(weights)}: give one number of 0 or more for each of {', '.join(config.outputs)}"
-            )
+        if config.level == "frame" and (weights == "balanced" or self.per_group):
+            raise UsageError("class_weights=balanced and per=group need one class per clip, not one per frame")
+        self._weights = None if weights == "balanced" else weights
+        if self._weights is not None and (len(self._weights) != len(config.outputs) or min(self._weights) < 0):
+            names = ", ".join(config.outputs)
+            raise UsageError(f"class_weights {list(self._weights)}: give one number of 0 or more for each of {names}")
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.config.outputs
+
+    @property
+    def per_group(self) -> bool:
+        return self.options.per == "group"
+
+    def count(self, classes: Tensor) -> None:
+        """Tell the task the training clips' class ids, int64 ``(N,)``: ``class_weights: balanced`` follows them.
+
+        Classes that do not occur get weight 0.
+        """
+        if self.options.class_weights == "balanced":
+            counts = torch.bincount(classes[classes >= 0], minlength=len(self.classes)).double()
+            balanced = torch.where(counts > 0, counts.sum() / (len(counts) * counts), 0.0)
+            self._weights = tuple(balanced.tolist())
 
     def target_columns(self) -> tuple[str, ...]:
         return (self.options.target,)
@@ -62,7 +85,7 @@ class Classification(Task):
         return make_head(encoder, self.config, self.options)
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        weights = self.options.class_weights
+        weights = self._weights
         return cross_entropy(
             outputs,
             batch["target"],
@@ -74,4 +97,4 @@ class Classification(Task):
         return outputs.float().softmax(dim=-1)
 
     def metrics(self) -> tuple[str, ...]:
-        return ("uar", "war", "macro_f1", "weighted_f1")
+        return tuple(dict.fromkeys((self.options.metric, "uar", "war", "macro_f1", "weighted_f1")))

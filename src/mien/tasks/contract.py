@@ -39,6 +39,11 @@ class Task:
         """Equal bins over -1..1 that values are also told as (``details``); None where they are not."""
         return None
 
+    @property
+    def per_group(self) -> bool:
+        """True where outputs of all clips of a group (a manifest's column ``group``) are averaged and judged once."""
+        return False
+
     def target_columns(self) -> tuple[str, ...]:
         """Manifest columns that hold the truth (for per-frame tasks: the label file's columns)."""
         raise NotImplementedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -39,10 +39,11 @@ class Dimensions(Task):
     """
 
     kind = "dimensions"
+    schema: ClassVar[type[DimensionsOptions]] = DimensionsOptions
 
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
-        self.options = read_options(DimensionsOptions, config.options, self.kind)
+        self.options = read_options(self.schema, config.options, self.kind)
         targets = self.options.targets
         if targets is not None and len(targets) != len(config.outputs):
             raise UsageError(f"targets {list(targets)}: give one column for each of {', '.join(config.outputs)}")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.data.dataset import ClipDataset, Failure
 from mien.data.loader import ClipLoader
 from mien.data.order import EpochOrder
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.training.schema import Recipe
 
 
@@ -63,6 +65,8 @@ class Batches:
             world=world,
             shards=dataset.shards() if at_once else None,
             at_once=max(at_once, 1),
+            together=recipe.data.sampling.repeats,
+            classes=_classes(dataset, recipe.data.sampling.windows) if recipe.data.balanced else None,
         )
         self.steps_per_epoch = len(order)
         self._part = recipe.part
@@ -81,6 +85,14 @@ class Batches:
                 if values is None:
                     break
                 yield Step(_split(values, self._part), tuple(values["failures"]), time.perf_counter() - begun)
+
+
+def _classes(dataset: ClipDataset, windows: int) -> NDArray[np.int64]:
+    """Class of every window of an epoch."""
+    targets = dataset.clip_targets
+    if targets is None or targets.is_floating_point():
+        raise UsageError("data.balanced needs a task with classes; this one has values")
+    return targets.numpy().repeat(windows)
 
 
 def _next(batches: Iterator[dict[str, Any]]) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import inputs_for
 from mien.models.specification import Exposure, Inputs, Provenance, Specification
 from mien.pretext import create_pretext
-from mien.tasks import Task, create_model, create_task
+from mien.tasks import Classification, Task, create_model, create_task
 from mien.training.objective import Objective, PretextObjective, TaskObjective
 from mien.training.schema import Recipe
 
@@ -66,7 +66,7 @@ def build(recipe: Recipe) -> Experiment:
         manifest,
         protocol.train,
         inputs,
-        RandomWindow(recipe.data.sampling.windows, recipe.data.sampling.rule),
+        RandomWindow(recipe.data.sampling.windows * recipe.data.sampling.repeats, recipe.data.sampling.rule),
         Augmented(inputs, recipe.augmentation),
         targets=target_spec(task) if task else None,
         extras=getattr(objective.trained, "extras", None),
@@ -74,6 +74,8 @@ def build(recipe: Recipe) -> Experiment:
         streams=recipe.data.streams,
         cache=recipe.data.cache,
     )
+    if isinstance(task, Classification) and dataset.clip_targets is not None:
+        task.count(dataset.clip_targets)
     if dataset.streams is not None:
         inputs = with_sources(inputs, dataset.streams)
     specification = _specification(recipe, inputs, protocol, before or Provenance())

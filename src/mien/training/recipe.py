@@ -1,4 +1,9 @@
-"""Reading recipes: YAML by name or path, ``key=value`` overrides, and errors of one line that name the nearest key."""
+"""Reading recipes: YAML by name or path, ``key=value`` overrides, and errors of one line that name the nearest key.
+
+A recipe may stand on others: ``base: [_parts/finetuning, _parts/dfew]`` lays them over each other in that order and
+its own keys on top. Sections are joined key by key; lists and values replace. Parts whose names begin with an
+underscore are no recipes of their own and are not listed.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +61,8 @@ def list_recipes(pattern: str = "*") -> list[Listed]:
 
 
 def recipe_text(name: str) -> str:
-    """The YAML of a shipped recipe as it stands in the package."""
-    if name not in _names():
+    """The YAML of a shipped recipe, or of a part that recipes stand on, as it stands in the package."""
+    if name not in _names() and name not in _names(hidden=True):
         raise UsageError(f"no recipe is called {name!r}{_nearest(name, _names())} (mien recipes lists all)")
     system, what = name.split("/")
     return (files("mien.recipes") / system / f"{what}.yaml").read_text(encoding="utf-8")
@@ -80,19 +85,18 @@ def read_header(text: str) -> dict[str, str]:
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe by path or shipped name, with ``key=value`` overrides applied and everything checked.
+    """A recipe by path or shipped name, laid over its bases, with ``key=value`` overrides, and everything checked.
 
     Args:
-        source: file ending in ``.yaml``/``.yml``, or a name that ``list_recipes`` knows.
+        source: file ending in ``.yaml``/``.yml``, or a name that ``list_recipes`` knows. A base that ends so is a file
+            beside it, otherwise a shipped name.
         overrides: ``section.key=value``; the value is read as YAML, so numbers, lists and ``null`` work.
 
     Raises:
         UsageError: no such recipe, not YAML, an unknown key (the nearest known one is named), or a wrong value.
     """
     where = str(source)
-    data = _parse(_text(source), where)
-    if not isinstance(data, dict):
-        raise UsageError(f"{where}: a recipe is a mapping of keys to values, this is {type(data).__name__}")
+    data = _read(source, ())
     for override in overrides:
         _apply(data, override)
     return check_recipe(data, where)
@@ -114,14 +118,43 @@ def dump_recipe(recipe: Recipe, note: str) -> str:
     return "".join(f"# {line}\n" for line in note.splitlines()) + body
 
 
-def _names() -> list[str]:
+def _names(hidden: bool = False) -> list[str]:
+    """Shipped recipes, or the parts that they stand on."""
     systems = [entry for entry in files("mien.recipes").iterdir() if entry.is_dir()]
     return sorted(
         f"{system.name}/{entry.name.removesuffix('.yaml')}"
         for system in systems
         for entry in system.iterdir()
-        if entry.name.endswith(".yaml")
+        if entry.name.endswith(".yaml") and hidden == any(name.startswith("_") for name in (system.name, entry.name))
     )
+
+
+def _read(source: str | Path, above: tuple[str, ...]) -> dict[str, Any]:
+    """The keys of a recipe, laid over those of its bases; ``above`` are the recipes that stand on it."""
+    where = str(source)
+    if where in above:
+        raise UsageError(f"{where}: the recipe stands on itself, by way of {', '.join(above)}; break the circle")
+    own = _parse(_text(source), where)
+    if not isinstance(own, dict):
+        raise UsageError(f"{where}: a recipe is a mapping of keys to values, this is {type(own).__name__}")
+    bases = own.pop("base", None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UsageError(f"{where}: base={bases!r} must be the name of a recipe, or a list of names")
+    data: dict[str, Any] = {}
+    for base in bases:
+        beside = Path(source).parent / base if base.endswith((".yaml", ".yml")) else base
+        data = _laid_over(data, _read(beside, (*above, where)))
+    return _laid_over(data, own)
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections joined key by key; everything else of ``above`` replaces what is below."""
+    joined = dict(below)
+    for key, value in above.items():
+        under = joined.get(key)
+        joined[key] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return joined
 
 
 def _text(source: str | Path) -> str:

@@ -21,11 +21,11 @@ class Sampling(Section):
     """How clips are cut; what is left out is as the registered model is fed by default.
 
     ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
-    other. Training draws ``windows`` random windows from every clip in an epoch; validation averages ``views`` evenly
-    spaced ones (per-frame tasks cover the whole clip instead). ``centre`` and ``std``: see ``VideoInput``. ``rule``
-    chooses published random windows in the place of any start that fits (``mien.data.windows``). ``crop`` is how the
-    corpus's faces were cut out, for prediction to
-    do likewise.
+    other. Training draws ``windows`` random windows from every clip in an epoch; each stands ``repeats`` times in its
+    batch, drawn and augmented anew each time (repeated augmentation, Hoffer et al. 2020). Validation averages ``views``
+    evenly spaced windows (per-frame tasks cover the whole clip instead). ``centre`` and ``std``: see ``VideoInput``.
+    ``rule`` chooses published random windows in the place of any start that fits (``mien.data.windows``). ``crop`` is
+    how the corpus's faces were cut out, for prediction to do likewise.
     """
 
     frames: int | None = Field(default=None, ge=1)
@@ -33,6 +33,7 @@ class Sampling(Section):
     fps: float | None = Field(default=None, gt=0)
     size: int | None = Field(default=None, ge=16)
     windows: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1)
     rule: Literal["any", "strides", "stretched"] = "any"
     views: int = Field(default=2, ge=1)
     crop: CropRecipe | None = None
@@ -57,6 +58,7 @@ class Data(Section):
     are kept in memory by every loader process, which speeds up small corpora of short clips. ``manifest`` may name
     shards at an address (``s3://bucket/corpus/manifest.csv``); with ``shuffle_shards`` clips are shuffled within that
     many shards at a time, for storage that is slow at jumping about, and within the whole corpus where it is 0.
+    ``balanced`` shows equally many clips of every class in an epoch, which stays as long as it was.
     """
 
     manifest: str
@@ -68,6 +70,7 @@ class Data(Section):
     workers: int = Field(default=2, ge=0)
     cache: int = Field(default=0, ge=0)
     shuffle_shards: int = Field(default=0, ge=0)
+    balanced: bool = False
     max_unreadable: float = Field(default=0.02, ge=0.0, le=1.0)
 
 
@@ -222,6 +225,12 @@ class Recipe(Section):
                 raise ValueError("mixing belongs to fine-tuning; a pretext has no targets to mix")
         elif self.data.protocol.by == "all":
             raise ValueError("data.protocol.by='all' leaves nothing to judge a task on; use split, fold or subject")
+        if self.data.batch % self.data.sampling.repeats:
+            raise ValueError(
+                f"data.batch={self.data.batch} is no multiple of data.sampling.repeats={self.data.sampling.repeats}"
+            )
+        if self.data.balanced and (self.task is None or self.task.level == "frame"):
+            raise ValueError("data.balanced needs a task with one class per clip")
         parts = self.hardware.devices * self.hardware.nodes * self.optimiser.accumulate
         if self.data.batch % parts:
             raise ValueError(

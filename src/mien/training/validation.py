@@ -11,6 +11,7 @@ from mien.data.loader import ClipLoader
 from mien.data.order import EpochOrder
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.errors import MienError
+from mien.evaluation.groups import by_group
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.scores import figures
 from mien.tasks import Task
@@ -27,7 +28,7 @@ class Validation:
 
     def __init__(self, experiment: Experiment, task: Task, fabric: Fabric) -> None:
         recipe, inputs = experiment.recipe, experiment.specification.inputs
-        self._task, self._fabric = task, fabric
+        self._task, self._fabric, self._manifest = task, fabric, experiment.manifest
         self._bf16 = fabric.strategy.precision.precision == "bf16-mixed"
         sampling: Sampling = EvenViews(segments=recipe.data.sampling.views)
         if task.config.level == "frame":
@@ -60,4 +61,6 @@ class Validation:
         predictions = Predictions.join(gather(self._fabric, own))
         if not predictions.clips:
             raise MienError(f"no validation clip could be read; the first: {predictions.failures[0].reason}")
+        if self._task.per_group:
+            predictions = by_group(predictions, self._manifest)
         return {**figures(self._task, predictions), "n": float(len(predictions.clips))}
