@@ -126,6 +126,34 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(
     assert not (out / ".work").exists()
 
 
+@pytest.mark.slow
+def test_on_ray_killed_driver_and_killed_worker_do_not_change_a_byte(raw: Path, whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", "import mien.cli; mien.cli.main()", "prepare", str(raw / "table.csv")]
+    command += ["--out", str(out), "--size", "96", "--jobs", "2", "--engine", "ray"]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while driver.poll() is None and progress(out) == 0:
+        time.sleep(0.002)
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL
+    assert 0 < progress(out) < 8
+    left = set((out / ".work").glob("*-*"))
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    killed = None
+    while killed is None and run.poll() is None:
+        at_work = [*set((out / ".work").glob("*-*")) - left]
+        if at_work:
+            killed = int(at_work[0].name.rpartition("-")[2])
+            os.kill(killed, signal.SIGKILL)
+        time.sleep(0.002)
+    _, told = run.communicate()
+    assert killed is not None
+    assert run.returncode == 0, told
+    assert results(out) == results(whole)
+    assert not (out / ".work").exists()
+
+
 def progress(out: Path) -> int:
     return len(list((out / ".journal").rglob("*.json")))
 
@@ -138,6 +166,7 @@ def progress(out: Path) -> int:
         (["empty.csv", "--out", "out"], 2, "the table is empty"),
         (["wall.mp4", "--out", "text.mp4"], 1, "text.mp4: cannot be written"),
         (["wall.mp4", "--out", "out", "--size", "4"], 2, "--size 4: input should be greater than or equal to 16"),
+        (["wall.mp4", "--out", "out", "--address", "auto"], 2, "--address auto: only a Ray cluster has an address"),
         (["wall.mp4", "--out", "out", "--faces", "best"], 2, "--faces best: input should be 'auto', 'main' or 'all'"),
     ],
 )

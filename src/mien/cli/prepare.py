@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
+
+Engine = Literal["processes", "ray"]
 
 app = typer.Typer(add_completion=False)
 
@@ -39,6 +40,11 @@ def prepare(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="With --corpus: manifest and protocols only, nothing is cut.")
     ] = False,
+    engine: Annotated[Engine, typer.Option(help="processes: on this machine; ray: on a Ray cluster.")] = "processes",
+    address: Annotated[
+        str | None,
+        typer.Option(help="The Ray cluster: auto, HOST:6379 or ray://HOST:10001; none: one on this machine."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress bar.")] = False,
 ) -> None:
     """Cut faces out of raw videos: small MP4 clips with sound, and a manifest to train on.
@@ -49,6 +55,8 @@ def prepare(
     With --corpus the official lists say what there should be: what is missing, extra or different is told, and
     manifest and protocols carry the official ids, labels and folds. Official face crops are used as they are.
 
+    Over several machines, inputs and output folder must be the same files for all of them.
+
     Example: mien prepare recordings/ --out data/faces
 
     Example: mien prepare --corpus dfew DFEW/ --out data/dfew
@@ -58,6 +66,8 @@ def prepare(
     from mien.data.settings import PrepareSettings
     from mien.errors import UsageError
 
+    if address is not None and engine != "ray":
+        raise UsageError(f"--address {address}: only a Ray cluster has an address; add --engine ray")
     choices = {
         "crop": {"size": size, "margin": margin, "align": align, "smoothing": smoothing},
         "faces": faces,
@@ -76,7 +86,7 @@ def prepare(
         return
     inputs = [str(copy.manifest)] if copy is not None else inputs
     with _bar(hidden=as_json) as progress:
-        report = prepare_clips(inputs, out, settings, jobs or os.cpu_count() or 1, progress)
+        report = prepare_clips(inputs, out, settings, jobs, progress, engine, address)
     if copy is not None:
         tell(copy, out, as_json)
     if as_json:

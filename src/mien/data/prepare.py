@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pandas as pd
 
+from mien.data.cluster import map_cluster
 from mien.data.cutting import Follow, cut_faces
 from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
@@ -69,24 +71,29 @@ def prepare(
     inputs: Sequence[Path | str],
     out: Path | str,
     settings: PrepareSettings | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
+    engine: Literal["processes", "ray"] = "processes",
+    address: str | None = None,
 ) -> PrepareReport:
     """Cut the faces of raw recordings into clips.
 
-    Clips, manifest and report depend on inputs and settings alone: not on ``jobs``, the order in which work was done,
-    or interruptions. Called again with the same folder it goes on where it was stopped, and does only what is new.
+    Clips, manifest and report depend on inputs and settings alone: not on ``jobs`` or ``engine``, the order in which
+    work was done, or interruptions. Called again with the same folder it goes on where it was stopped, and does only
+    what is new.
     What cannot be read is listed in the report with the reason.
 
     Args:
         inputs: recordings, folders of them, or manifests. Targets, subjects, splits and label files are carried over.
         out: folder for the results; made where it is missing.
         settings: how faces are cut.
-        jobs: processes; see ``mien.data.pool.map_processes`` on scripts.
+        jobs: processes; see ``mien.data.pool.map_processes`` on scripts. None: as many as there are processors.
         progress: called with (sources finished, sources in all).
+        engine: over processes of this machine, or over the machines of a Ray cluster, which see the same files.
+        address: of the cluster, see ``mien.data.cluster.map_cluster``.
 
     Raises:
-        UsageError: an input does not exist, or ``out`` is in use by another preparation.
+        UsageError: an input does not exist, ``out`` is in use by another preparation, or there is no such cluster.
         MienError: ``out`` cannot be written, or no clip came of any input.
     """
     settings = settings or PrepareSettings()
@@ -100,7 +107,11 @@ def prepare(
         tell = progress or (lambda finished, total: None)
         tell(len(records), len(sources))
         work = partial(_work, out=out, settings=settings)
-        for source, record in map_processes(work, todo, jobs, _crashed):
+        if engine == "ray":
+            results = map_cluster(work, todo, jobs, address, _crashed) if todo else iter(())
+        else:
+            results = map_processes(work, todo, jobs or os.cpu_count() or 1, _crashed)
+        for source, record in results:
             records[source.id] = journal.write(source, record)
             tell(len(records), len(sources))
         shutil.rmtree(out / ".work", ignore_errors=True)
