@@ -133,7 +133,7 @@ def test_items_depend_on_seed_epoch_and_id_alone(corpus: Manifest) -> None:
 
 
 def test_extras_are_drawn_from_the_items_own_generator(corpus: Manifest) -> None:
-    def extras(rng: np.random.Generator, item: object) -> dict[str, torch.Tensor]:
+    def extras(rng: np.random.Generator, item: object, row: object) -> dict[str, torch.Tensor]:
         return {"mask": torch.from_numpy(rng.permutation(100))}
 
     data = dataset(corpus, sampling=RandomWindow(), extras=extras)

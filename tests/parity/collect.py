@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(os.environ.get("MIEN_PARITY", Path(__file__).parent / "data"))
-NOT_CASES = {"meta", "reference", "cases"}
+NOT_CASES = {"meta", "reference", "references", "cases"}
 
 
 @dataclass(frozen=True)

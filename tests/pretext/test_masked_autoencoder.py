@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from mien.data.manifest import Row
 from mien.errors import MienError, UsageError
 from mien.models.specification import VideoInput
 from mien.pretext import create_pretext
@@ -14,6 +17,8 @@ from mien.pretext.gallery import gallery, save_gallery
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
 
 VIDEO = VideoInput(stride=2, size=64, frames=8)
+
+ROW = Row("clip", Path("clip.mp4"))
 FAMILY = ["videomae_test", "svfap_test", "maedfer_test"]
 
 
@@ -29,7 +34,7 @@ def batch_for(pretext: MaskedAutoencoder, clips: int = 2) -> dict[str, Tensor]:
     items = []
     for index in range(clips):
         item = {"video": torch.randn(3, 8, 64, 64, generator=torch.Generator().manual_seed(index))}
-        items.append(item | pretext.extras(rng, item))
+        items.append(item | pretext.extras(rng, item, ROW))
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
 
@@ -98,7 +103,7 @@ def test_gallery_is_one_picture_of_all_clips(tmp_path) -> None:
     save_gallery(pictures, tmp_path / "gallery.png")
     assert [file.name for file in tmp_path.iterdir()] == ["gallery.png"]
     with pytest.raises(MienError, match="cannot be written"):
-        save_gallery(pictures, tmp_path / "missing" / "gallery.png")
+        save_gallery(pictures, tmp_path / "gallery.png" / "gallery.png")
 
 
 def test_no_weight_decay_names_its_own_parameters() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.data.manifest import Row
 from mien.errors import MienError
 from mien.pretext.masking import RegionTubeMask, TubeMask, region_tube_mask, split_mask, tube_mask
+
+ROW = Row("clip", Path("clip.mp4"))
 
 
 def test_published_draws_with_the_legacy_generator() -> None:
@@ -37,8 +41,8 @@ def test_splitting_keeps_raster_order_and_loses_no_token() -> None:
 def test_the_loader_draws_from_the_item_and_its_generator_alone() -> None:
     draw = pickle.loads(pickle.dumps(TubeMask((2, 16, 16), 0.75)))
     item = {"video": torch.zeros(3, 8, 64, 64)}
-    first, again = (draw(np.random.default_rng(3), item) for _ in range(2))
-    other = draw(np.random.default_rng(4), item)
+    first, again = (draw(np.random.default_rng(3), item, ROW) for _ in range(2))
+    other = draw(np.random.default_rng(4), item, ROW)
     assert torch.equal(first["visible"], again["visible"])
     assert not torch.equal(first["visible"], other["visible"])
     assert len(first["visible"]) == 16
@@ -46,8 +50,9 @@ def test_the_loader_draws_from_the_item_and_its_generator_alone() -> None:
 
 
 def test_clips_that_tubelets_do_not_divide_are_refused() -> None:
+    item = {"video": torch.zeros(3, 7, 64, 64)}
     with pytest.raises(MienError, match="7 frames cannot be cut"):
-        TubeMask((2, 16, 16))(np.random.default_rng(0), {"video": torch.zeros(3, 7, 64, 64)})
+        TubeMask((2, 16, 16))(np.random.default_rng(0), item, ROW)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1])

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.boxes import Box, anchored_box, area_box, erase_box
-from mien.data.disturbance import disturb
+from mien.data.disturbance import blurred, disturb
 from mien.data.inputs import LUMA, normalise, sound_tensors, square, to_channels, to_tensors, video_tensors
 from mien.data.randaugment import rand_augment
 from mien.data.settings import AugmentationSettings
@@ -74,6 +74,8 @@ class Augmented:
         pictures = stretch(pictures, (video.size, video.size))
         if colour is not None:
             pictures = recolour(pictures, colour, video.channels)
+        if settings.blur and rng.random() < settings.blur:
+            pictures = blurred(pictures, float(rng.uniform(*settings.blur_pixels)))
         values = normalise(pictures.flip(-1) if flipped else pictures, video)
         if rng.random() < settings.erase:
             erase(values, settings, rng)

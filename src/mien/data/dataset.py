@@ -27,7 +27,7 @@ from mien.media.clip import Clip
 from mien.models.specification import Inputs
 
 Transform = Callable[[Clip, np.random.Generator], dict[str, Tensor]]
-Extras = Callable[[np.random.Generator, Mapping[str, Tensor]], dict[str, Tensor]]
+Extras = Callable[[np.random.Generator, Mapping[str, Tensor], Row], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         sampling: which views are cut from a clip.
         transform: clip and generator → tensors without batch dimension.
         targets: columns with the truth, None for self-supervised work.
-        extras: what a pretext draws for each view from its tensors (a mask); added to them.
+        extras: what a pretext adds to each view, given its tensors and the row (a mask, what was heard).
         seed: of the run.
         streams: store of feature streams, for inputs that name some; by default beside the manifest.
         cache: MiB of decoded frames that every process that reads may keep in memory.
@@ -170,8 +170,13 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
             return Failure(row.id, str(row.path), str(error))
         rng = generator(self.seed, "transform", epoch, row.id, repeat)
         truth = self._truth(row, at, reading)
-        views = [self._tensors(reading, number, truth, rng) | streams for number in range(len(reading.views))]
-        return Item(row.id, tuple(views))
+        try:
+            views = [self._tensors(reading, number, truth, rng, row) for number in range(len(reading.views))]
+        except UsageError:
+            raise
+        except MienError as error:
+            return Failure(row.id, str(row.path), str(error))
+        return Item(row.id, tuple(view | streams for view in views))
 
     def _truth(self, row: Row, at: int, reading: Reading) -> Tensor | None:
         """Target of the clip, or of all its frames."""
@@ -184,15 +189,15 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         return torch.from_numpy(frame_targets(labels, self.targets, reading.times))
 
     def _tensors(
-        self, reading: Reading, number: int, truth: Tensor | None, rng: np.random.Generator
+        self, reading: Reading, number: int, truth: Tensor | None, rng: np.random.Generator, row: Row
     ) -> dict[str, Tensor]:
         clip, view = reading.clips[number], reading.views[number]
         tensors = dict(self.transform(clip, rng))
-        if self.extras is not None:
-            tensors |= self.extras(rng, tensors)
         tensors["times"] = torch.from_numpy(np.asarray(clip.times, dtype=np.float64))
         tensors["index"] = torch.from_numpy(_answered(view, reading.first))
         tensors["length"] = torch.tensor(view.valid)
+        if self.extras is not None:
+            tensors |= self.extras(rng, tensors, row)
         if truth is not None:
             tensors["target"] = truth if self.clip_targets is not None else _frames_of(truth, view)
         return tensors

@@ -1,4 +1,4 @@
-"""Disturbances of a clip's values ``(C, T, H, W)``: holes, dropped frames, salt and pepper, solarised frames.
+"""Disturbances of a clip's values ``(C, T, H, W)``: holes, dropped frames, blur, salt and pepper, solarised frames.
 
 What is drawn and what is done with it are apart: the functions here take places, ``disturb`` draws them.
 """
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from mien.data.settings import AugmentationSettings
 
@@ -61,6 +62,17 @@ def salt_and_pepper(
     for places, value in ((salt, high), (pepper, low)):
         frame, row, column = (torch.from_numpy(np.ascontiguousarray(part)) for part in places)
         video[..., frame, row, column] = value
+
+
+def blurred(pictures: Tensor, deviation: float) -> Tensor:
+    """Gaussian blur of ``(T, C, H, W)`` by a kernel cut at two deviations; pixels at the border are repeated."""
+    reach = max(1, round(2 * deviation))
+    offsets = torch.arange(-reach, reach + 1, dtype=pictures.dtype)
+    kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)
+    kernel = (kernel / kernel.sum())[None, None]
+    rows = functional.pad(pictures.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
+    rows = functional.conv2d(rows, kernel[..., None, :])
+    return functional.conv2d(rows, kernel[..., None]).view_as(pictures)
 
 
 def solarise(video: Tensor, share: float) -> None:

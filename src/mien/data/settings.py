@@ -113,6 +113,7 @@ class AugmentationSettings(BaseModel):
         holes: number of square holes, ``hole_side`` wide as a share of the picture's side, the same in all frames.
         drop_frames: probability of blanking a frame.
         salt_and_pepper: share of the pixels that turn white or black.
+        blur: probability of a Gaussian blur; its standard deviation is drawn from ``blur_pixels``.
         solarise: probability of turning over everything brighter than ``solarise_from`` of the clip's range.
     """
 
@@ -134,12 +135,14 @@ class AugmentationSettings(BaseModel):
     hole_side: float = Field(default=0.2, gt=0.0, le=1.0)
     drop_frames: float = Probability
     salt_and_pepper: float = Probability
+    blur: float = Probability
+    blur_pixels: tuple[float, float] = (0.1, 2.0)
     solarise: float = Probability
     solarise_from: float = Field(default=0.9, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
     def _check(self) -> AugmentationSettings:
-        for name, top in (("crop_scale", 1.0), ("crop_ratio", 100.0), ("erase_scale", 1.0)):
+        for name, top in (("crop_scale", 1.0), ("crop_ratio", 100.0), ("erase_scale", 1.0), ("blur_pixels", 50.0)):
             low, high = getattr(self, name)
             if not 0 < low <= high <= top:
                 raise ValueError(f"{name} = ({low}, {high}) must be ascending and within 0..{top:g}")

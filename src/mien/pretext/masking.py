@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mien.data.manifest import Row
 from mien.nn import Size3, grid_of
 
 
@@ -90,7 +91,7 @@ class TubeMask:
         if not 0.0 < self.ratio < 1.0:
             raise ValueError(f"mask ratio {self.ratio} is not between 0 and 1")
 
-    def __call__(self, rng: Shuffles, item: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, rng: Shuffles, item: Mapping[str, Tensor], row: Row) -> dict[str, Tensor]:
         """Token indices ``visible`` and ``masked`` for ``item["video"]`` ``(C, T, H, W)``."""
         return split_mask(tube_mask(rng, grid_of(item["video"][None], self.tubelet), self.ratio))
 
@@ -117,7 +118,7 @@ class RegionTubeMask:
         if self.symmetry is not None and (self.ratio <= 0.5 or self.window[1] % 2):
             raise ValueError("a symmetric mask needs a ratio above 0.5 and windows of an even width")
 
-    def __call__(self, rng: Shuffles, item: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(self, rng: Shuffles, item: Mapping[str, Tensor], row: Row) -> dict[str, Tensor]:
         """Token indices ``visible`` and ``masked`` for ``item["video"]`` ``(C, T, H, W)``."""
         grid = grid_of(item["video"][None], self.tubelet)
         return split_mask(region_tube_mask(rng, grid, self.ratio, self.window, self.symmetry))

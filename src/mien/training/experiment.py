@@ -24,7 +24,7 @@ from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import inputs_for
 from mien.models.specification import Exposure, Inputs, Provenance, Specification
-from mien.pretext import create_pretext
+from mien.pretext import Pretext, create_pretext
 from mien.tasks import Classification, Task, create_model, create_task
 from mien.training.objective import Objective, PretextObjective, TaskObjective
 from mien.training.schema import Recipe
@@ -62,12 +62,16 @@ def build(recipe: Recipe) -> Experiment:
     torch.manual_seed(seed_for(recipe.seed, "weights"))
     objective, task = build_objective(recipe, inputs)
     before = start_from(recipe.model.init, objective.encoder, recipe.model.name) if recipe.model.init else None
+    read, transform = inputs, None
+    if isinstance(objective.trained, Pretext):
+        read = objective.trained.reads(inputs)
+        transform = objective.trained.transform(read, recipe.augmentation)
     dataset = ClipDataset(
         manifest,
         protocol.train,
-        inputs,
+        read,
         RandomWindow(recipe.data.sampling.windows * recipe.data.sampling.repeats, recipe.data.sampling.rule),
-        Augmented(inputs, recipe.augmentation),
+        transform or Augmented(read, recipe.augmentation),
         targets=target_spec(task) if task else None,
         extras=getattr(objective.trained, "extras", None),
         seed=recipe.seed,

@@ -14,13 +14,14 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from mien.errors import MienError
+from mien.pretext import Moment
 from mien.training.batches import Batches, Step
 from mien.training.experiment import Experiment
 from mien.training.hardware import gather, said_once, total
 from mien.training.logs import Log
 from mien.training.progress import Meter, Progress, describe
 from mien.training.run import Run
-from mien.training.schedules import learning_rates
+from mien.training.schedules import learning_rates, weight_decays
 from mien.training.signals import Stopped, StopSignals
 from mien.training.state import State, write_tensors
 from mien.training.stepper import Stepper
@@ -56,6 +57,7 @@ class Loop:
         pinned = fabric.device.type == "cuda"
         self.batches = Batches(recipe, experiment.train, fabric.global_rank, fabric.world_size, pinned)
         self.rates = learning_rates(recipe, self.batches.steps_per_epoch)
+        self.decays = weight_decays(recipe, self.batches.steps_per_epoch)
         self.stepper = Stepper(experiment, fabric)
         self.state = self.stepper.read(run.last) if resume else state
         self._allowed = recipe.data.max_unreadable * len(experiment.train.ids)
@@ -108,7 +110,8 @@ class Loop:
         while state.step < self.steps:
             data, clips = self._next(steps)
             rate = float(self.rates[state.step])
-            outcome = self.stepper.take(data, clips, state.step, self.steps, rate)
+            moment = Moment(state.step, self.steps, self.batches.steps_per_epoch)
+            outcome = self.stepper.take(data, clips, moment, rate, float(self.decays[state.step]))
             state.step += 1
             state.clips += outcome.clips
             state.seconds = time.perf_counter() - begun

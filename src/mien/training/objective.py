@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.models.contract import Encoder, Recogniser
-from mien.pretext import Pretext
+from mien.pretext import Moment, Pretext
 from mien.tasks import Task
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -32,8 +32,14 @@ class Objective(nn.Module):
         """Mean loss of a batch on the device, and further detached scalars worth logging."""
         raise NotImplementedError
 
-    def after_step(self, step: int, total: int) -> None:
-        """Called after optimiser step ``step`` (from 1) of ``total``."""
+    def before_step(self, moment: Moment) -> None:
+        """As ``Pretext.before_step``."""
+
+    def before_update(self, moment: Moment) -> None:
+        """As ``Pretext.before_update``."""
+
+    def after_step(self, moment: Moment) -> None:
+        """As ``Pretext.after_step``."""
 
 
 class TaskObjective(Objective):
@@ -64,5 +70,11 @@ class PretextObjective(Objective):
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
         return self.trained.loss(batch)
 
-    def after_step(self, step: int, total: int) -> None:
-        self.trained.after_step(step, total)
+    def before_step(self, moment: Moment) -> None:
+        self.trained.before_step(moment)
+
+    def before_update(self, moment: Moment) -> None:
+        self.trained.before_update(moment)
+
+    def after_step(self, moment: Moment) -> None:
+        self.trained.after_step(moment)

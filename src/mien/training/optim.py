@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
+
+from mien.training.lars import LARS
+from mien.training.schema import Optimiser
+
+
+def make_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.optim.Optimizer:
+    """The optimiser that a recipe asks for, over groups of ``parameter_groups``."""
+    if settings.kind == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    if settings.kind == "lars":
+        return LARS(groups, lr=settings.lr, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], settings: Optimiser) -> float:
+    """Bound gradients in place as the recipe says; returns the norm of all of them together before that.
+
+    ``clip_scope: tensor`` is the clipping of DINO's code: every tensor longer than ``clip`` is shortened to it.
+    """
+    kept = [parameter for parameter in parameters if parameter.grad is not None]
+    limit = settings.clip or math.inf
+    if settings.clip_scope == "all" or settings.clip is None:
+        return float(nn.utils.clip_grad_norm_(kept, limit))
+    norms = [parameter.grad.norm() for parameter in kept if parameter.grad is not None]
+    for parameter, norm in zip(kept, norms, strict=True):
+        assert parameter.grad is not None
+        parameter.grad.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
+    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 def parameter_groups(
@@ -30,7 +60,7 @@ def parameter_groups(
 
     Returns:
         Groups in order of their first parameter, each with ``params``, ``names``, ``name``, ``weight_decay``,
-        ``lr_scale`` (and ``lr``).
+        ``decayed``, ``lr_scale`` (and ``lr``).
     """
     undecayed: Callable[[], set[str]] = getattr(model, "no_weight_decay", set)
     never = undecayed()
@@ -52,6 +82,7 @@ def parameter_groups(
                 "names": [],
                 "name": label,
                 "weight_decay": weight_decay if decayed else 0.0,
+                "decayed": decayed,
                 "lr_scale": scale,
                 **({} if lr is None else {"lr": lr * scale}),
             },

@@ -17,8 +17,9 @@ from mien.data.manifest import Manifest
 from mien.data.settings import ProtocolSettings
 from mien.data.streams import STORE, Stream, write_store
 from mien.media.writer import VideoWriter
-from mien.models.registry import list_models
+from mien.models.registry import default_inputs, list_models
 from mien.models.specification import StreamInput
+from mien.pretext import Moment
 from mien.tasks import create_task
 from mien.training.batches import Batches
 from mien.training.experiment import build, inputs_of
@@ -35,7 +36,7 @@ SIZES = frozenset(
         "blocks", "latents", "streams",
     }
 )  # fmt: skip
-ROWS, BATCH, FRAMES, FPS, SIDE, STREAM_WIDTH = 15, 4, 100, 25, 72, 8
+ROWS, BATCH, FRAMES, SHORT, FPS, SIDE, STREAM_WIDTH = 15, 4, 100, 8, 25, 72, 8
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def rehearse(recipe: Recipe, folder: Path) -> Rehearsal:
     stepper = Stepper(experiment, fabric)
     # with warm-up the first rate is 0: a step that changes nothing would show less
     rate = float(learning_rates(twin, batches.steps_per_epoch).max())
-    outcome = stepper.take(data, sum(len(part) for part in data.parts), 0, 2, rate)
+    moment = Moment(0, 2, batches.steps_per_epoch)
+    outcome = stepper.take(data, sum(len(part) for part in data.parts), moment, rate, twin.optimiser.weight_decay)
     return Rehearsal(twin.model.name, outcome.loss)
 
 
@@ -78,7 +80,10 @@ def twin_of(recipe: Recipe, manifest: Path) -> Recipe:
     if name != recipe.model.name:
         arguments = {key: value for key, value in recipe.model.arguments.items() if key not in SIZES}
         values["model"]["arguments"] = arguments
-        values["data"]["sampling"] |= {"frames": None, "size": None, "crop": None}
+        video = default_inputs(name).video
+        # a model of any length is given clips that are short
+        frames = SHORT if recipe.pretext and video is not None and video.frames is None else None
+        values["data"]["sampling"] |= {"frames": frames, "size": None, "crop": None}
     if streams:
         values["model"]["arguments"]["streams"] = {stream.name: STREAM_WIDTH for stream in streams}
     values["model"] |= {"name": name, "init": None}

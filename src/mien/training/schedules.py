@@ -66,6 +66,13 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
     return cosine_schedule(optimiser.lr * scale, optimiser.min_lr * scale, steps, warmup)
 
 
+def weight_decays(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
+    """Weight decay of every optimiser step, for parameters that are decayed: float64 ``(total steps,)``."""
+    optimiser, steps = recipe.optimiser, total_steps(recipe, steps_per_epoch)
+    end = optimiser.weight_decay if optimiser.weight_decay_end is None else optimiser.weight_decay_end
+    return cosine_schedule(optimiser.weight_decay, end, steps)
+
+
 def held_cosine(base: float, epochs: int, steps_per_epoch: int) -> NDArray[np.float64]:
     """Rate per step as SS-VAERR published it: the cosine moves after each epoch by the epoch that has ended.
 

@@ -109,23 +109,31 @@ class Mixing(Section):
 
 
 class Optimiser(Section):
-    """AdamW. ``lr`` and ``min_lr`` are multiplied by batch / ``base_batch`` where that is given, as published.
+    """What changes the weights. ``lr`` and ``min_lr`` are multiplied by batch / ``base_batch`` where that is given.
 
-    ``layer_decay`` multiplies the learning rate of each layer below the head; ``clip`` bounds the norm of the
-    gradient; ``accumulate`` splits each batch into that many parts, for devices that cannot hold it at once.
+    ``kind``: ``adamw`` (with ``betas`` and ``eps``); ``sgd`` and ``lars`` (``mien.training.lars``) with ``momentum``.
+    ``weight_decay`` moves along a cosine to ``weight_decay_end`` where that is given.
+
+    ``layer_decay`` multiplies the learning rate of each layer below the head; ``clip`` bounds the norm of the gradient,
+    of all parameters together or (``clip_scope: tensor``) of each alone; ``accumulate`` splits each batch into that
+    many parts, for devices that cannot hold it at once.
     ``decay``: ``matrices`` leaves biases, norms and what the model names undecayed; ``all`` decays every parameter.
     ``ema`` keeps an exponential average of the weights with that decay, which is then validated and shipped.
     """
 
+    kind: Literal["adamw", "sgd", "lars"] = "adamw"
     lr: float = Field(gt=0)
     min_lr: float = Field(default=0.0, ge=0)
     base_batch: int | None = Field(default=None, ge=1)
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
+    momentum: float = Field(default=0.9, gt=0, lt=1)
     weight_decay: float = Field(default=0.05, ge=0)
+    weight_decay_end: float | None = Field(default=None, ge=0)
     decay: Literal["matrices", "all"] = "matrices"
     layer_decay: float | None = Field(default=None, gt=0, le=1)
     clip: float | None = Field(default=None, gt=0)
+    clip_scope: Literal["all", "tensor"] = "all"
     accumulate: int = Field(default=1, ge=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
 

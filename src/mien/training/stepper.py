@@ -14,12 +14,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.seeding import generator
 from mien.errors import MienError
+from mien.pretext import Moment
 from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
 from mien.training.hardware import gather, said_once, total
 from mien.training.mixing import mix
 from mien.training.objective import Objective
-from mien.training.optim import parameter_groups
+from mien.training.optim import clip_gradients, make_optimiser, parameter_groups
 from mien.training.origin import find_origin
 from mien.training.state import State, read_state, write_state
 
@@ -51,7 +52,7 @@ class Stepper:
         groups = parameter_groups(
             self.trained, settings.weight_decay, settings.layer_decay, settings.lr, settings.decay == "all"
         )
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        self.optimiser = make_optimiser(groups, settings)
         self._module, self._optimiser = fabric.setup(self.objective, self.optimiser)
         self.average: AveragedModel | None = None
         if settings.ema is not None:
@@ -75,33 +76,38 @@ class Stepper:
             self.average.load_state_dict(average)
         return state
 
-    def take(self, data: Step, clips: float, number: int, steps: int, rate: float) -> Outcome:
-        """Step ``number`` (from 0) of ``steps`` at learning rate ``rate``.
+    def take(self, data: Step, clips: float, moment: Moment, rate: float, decay: float) -> Outcome:
+        """The step that comes at ``moment``.
 
         Args:
             data: what this process read.
             clips: read by all processes together; without any nothing is changed.
+            moment: where training stands.
+            rate, decay: learning rate and weight decay, before what the groups make of them.
 
         Raises:
             MienError: the loss or the gradient is not finite; the weights are then as they were.
         """
         if not clips:
             return Outcome(0.0, 0, {}, 0.0)
+        number = moment.step
         self._module.train()
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["lr_scale"]
+            group["weight_decay"] = decay if group["decayed"] else 0.0
+        self.objective.before_step(moment)
         sums = self._backward(data.parts or (self._absent(),), clips, number)
         names = sorted(sums)
         means = {name: value / clips for name, value in zip(names, self._total(sums, names), strict=True)}
         if not math.isfinite(means["loss"]):
             raise said_once(self.fabric, self._not_finite("loss", means["loss"], data, number))
-        limit = self.recipe.optimiser.clip or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.trained.parameters(), limit))
+        norm = clip_gradients(self.trained.parameters(), self.recipe.optimiser)
         if not math.isfinite(norm):
             raise said_once(self.fabric, self._not_finite("gradient", norm, data, number))
+        self.objective.before_update(moment)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
-        self.objective.after_step(number + 1, steps)
+        self.objective.after_step(moment)
         if self.average is not None:
             self.average.update_parameters(self.trained)
         return Outcome(means.pop("loss"), int(clips), means, norm)

@@ -11,7 +11,7 @@ from mien.checkpoints.convert.base import Converter, Plan, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.errors import MienError, UsageError
 from mien.models.videomae import VideoMAE
-from mien.pretext import DECODERS
+from mien.pretext.masked_builder import DECODERS
 
 # published constructor argument → (ours, the published default)
 ENCODER_ARGUMENTS: dict[str, tuple[str, Any]] = {
