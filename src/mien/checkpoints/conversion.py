@@ -135,7 +135,7 @@ def _with_encoder_prefix(model: Recogniser | Encoder) -> dict[str, Tensor]:
 
 def _inputs(plan: Plan, stride: Any) -> Inputs:
     """The registered inputs with the checkpoint's size and length."""
-    inputs = inputs_for(plan.model, plan.arguments)
+    inputs = plan.inputs or inputs_for(plan.model, plan.arguments)
     if inputs.video is None:
         return inputs
     size = int(plan.arguments.get("size", inputs.video.size))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +19,7 @@ from mien.data.disturbance import blurred, disturb
 from mien.data.inputs import LUMA, normalise, sound_tensors, square, to_channels, to_tensors, video_tensors
 from mien.data.randaugment import rand_augment
 from mien.data.settings import AugmentationSettings
+from mien.data.windows import Draws
 from mien.media.clip import Clip
 from mien.models.specification import Inputs
 
@@ -65,6 +67,8 @@ class Augmented:
         settings = self.settings
         whole = settings.crop == "area" and settings.crop_scale == (1.0, 1.0)
         frames = rand_augment(square(clip.frames) if whole else clip.frames, settings.rand, rng)
+        if settings.rotate:
+            frames = turn(frames, draw_angle(settings.rotate, rng))
         top, left, height, width = self._box(frames.shape[1], frames.shape[2], video.size, rng)
         frames = frames[:, top : top + height, left : left + width]
         flipped = rng.random() < settings.flip
@@ -88,6 +92,21 @@ class Augmented:
         if settings.crop == "anchored":
             return anchored_box(height, width, settings.crop_sizes, size, rng)
         return area_box(height, width, settings.crop_scale, settings.crop_ratio, rng)
+
+
+def draw_angle(largest: int, rng: Draws) -> int:
+    """Whole degrees from ``-largest`` to ``largest``, each as likely as the others."""
+    return int(rng.integers(2 * largest + 1)) - largest
+
+
+def turn(frames: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
+    """uint8 ``(T, H, W, 1 or 3)`` turned anticlockwise around the middle by Pillow: bilinear, black outside."""
+    grey = frames.shape[-1] == 1
+    turned = [
+        np.asarray(Image.fromarray(frame[..., 0] if grey else frame).rotate(degrees, Image.Resampling.BILINEAR))
+        for frame in frames
+    ]
+    return np.stack(turned).reshape(frames.shape)
 
 
 def stretch(pictures: Tensor, size: tuple[int, int]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from mien.data.inputs import sound_span, square
 from mien.data.manifest import Row
 from mien.data.sampling import Sampling, View
 from mien.data.sources import FrameSource, files_of, has_clock, is_pictures
+from mien.data.windows import leading_window, middle_sound
 from mien.errors import MienError, UsageError
-from mien.media import probe, read_sound
+from mien.media import HeldFile, probe, read_sound
 from mien.media.clip import Clip
-from mien.models.specification import Inputs
+from mien.models.specification import Inputs, SoundInput, VideoInput
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,32 @@ def read_views(
         if not len(inside):
             raise MienError(f"{row.path}: no frame between {row.start:g} and {row.end:g} s")
         times = source.times[inside]
-        views = sampling.views(times, max(source.size) / min(source.size), inputs.video, rng)
+        if inputs.alignment == "published":
+            views = [_leading(len(times), inputs.video)]
+        else:
+            views = sampling.views(times, max(source.size) / min(source.size), inputs.video, rng)
         pictures = _decode(source, int(inside[0]), views)
     clips = [_clip(images, times, view) for images, view in zip(pictures, views, strict=True)]
+    if inputs.alignment == "published":
+        clips = [_blackened(clip, view.valid) for clip, view in zip(clips, views, strict=True)]
     return Reading(times, int(inside[0]), tuple(_with_sound(row, inputs, clip) for clip in clips), tuple(views))
+
+
+def _leading(count: int, video: VideoInput) -> View:
+    """The published window at the start of a clip; places past its end repeat the last frame."""
+    assert video.frames is not None
+    assert video.fps is not None
+    there = leading_window(count, video.frames, video.frames / video.fps)
+    if not len(there):
+        there = np.zeros(1, dtype=np.int64)
+    return View(np.pad(there, (0, video.frames - len(there)), mode="edge"), valid=len(there))
+
+
+def _blackened(clip: Clip, valid: int) -> Clip:
+    """Black frames, marked as absent, in the places past the clip's end."""
+    frames, present = clip.frames.copy(), clip.present.copy()
+    frames[valid:], present[valid:] = 0, False
+    return replace(clip, frames=frames, present=present)
 
 
 def _decode(source: FrameSource, first: int, views: Sequence[View]) -> list[NDArray[np.uint8]]:
@@ -82,11 +106,23 @@ def _clip(images: NDArray[np.uint8], times: NDArray[np.float64], view: View) -> 
 def _with_sound(row: Row, inputs: Inputs, clip: Clip) -> Clip:
     if inputs.sound is None or (file := files_of(row).sound) is None:
         return clip
+    if inputs.alignment == "published":
+        return _with_middle_sound(file, row, inputs.sound, clip)
     start, end = sound_span(clip.times, inputs.sound)
     sound = read_sound(file, inputs.sound.rate, start, min(end, row.end))
     if sound is None:
         return clip
     return replace(clip, sound=sound.samples, sound_rate=sound.rate, sound_start=sound.start)
+
+
+def _with_middle_sound(file: Path | HeldFile, row: Row, wanted: SoundInput, clip: Clip) -> Clip:
+    """The middle of the row's sound, laid beside the clip's frames as if it had been heard with them."""
+    end = None if np.isinf(row.end) else row.end
+    sound = read_sound(file, wanted.rate, row.start, end)
+    if sound is None or not len(sound.samples):
+        return clip
+    samples = middle_sound(sound.samples, int(wanted.rate * float(wanted.options["seconds"])))
+    return replace(clip, sound=samples, sound_rate=wanted.rate, sound_start=float(clip.times[0]))
 
 
 def _only_sound(row: Row, inputs: Inputs) -> Reading:

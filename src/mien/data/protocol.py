@@ -132,6 +132,27 @@ def _by_subjects(manifest: Manifest, settings: ProtocolSettings) -> dict[str, li
     return _parts_of(subjects.astype("str").map(fold_of), settings)
 
 
+def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    subjects = _required(manifest, "subject", "which says who is to be seen in each row")
+    roles = {_plain(name): "test" for name in settings.test}
+    roles |= {_plain(name): "validation" for name in settings.validation_subjects}
+    known = {_plain(str(name)) for name in subjects.dropna()}
+    for name in (*settings.test, *settings.validation_subjects):
+        if _plain(name) not in known:
+            raise UsageError(f"{manifest.name}: no subject {name!r}; it has {', '.join(sorted(known, key=_natural))}")
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for id_, name in subjects.items():
+        if pd.isna(name):
+            raise UsageError(f"{manifest.name}: row {id_!r} has no subject; by='named' needs one in every row")
+        parts[roles.get(_plain(str(name)), "train")].append(str(id_))
+    return parts
+
+
+def _plain(name: str) -> str:
+    """``7`` for ``07``: tables lose the zeros before numbers."""
+    return str(int(name)) if name.isdecimal() else name
+
+
 def _by_chance(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
     ids = sorted(manifest.ids)
     order = generator(settings.seed, "random folds").permutation(len(ids))
@@ -143,7 +164,14 @@ def _all(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]
     return {"train": manifest.ids, "validation": [], "test": []}
 
 
-_DIVIDERS = {"split": _by_split, "fold": _by_fold, "subject": _by_subjects, "random": _by_chance, "all": _all}
+_DIVIDERS = {
+    "split": _by_split,
+    "fold": _by_fold,
+    "subject": _by_subjects,
+    "random": _by_chance,
+    "named": _by_names,
+    "all": _all,
+}
 
 
 def _balanced_folds(subjects: pd.Series, settings: ProtocolSettings) -> dict[str, int]:

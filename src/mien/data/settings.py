@@ -19,12 +19,14 @@ class ProtocolSettings(BaseModel):
     Attributes:
         by: ``split`` takes the manifest's column ``split``; ``fold`` its column ``fold`` (one fold tests, the others
             train); ``subject`` makes folds of whole subjects; ``random`` makes folds of single rows, which is only
-            honest where rows have nothing in common, and is noted in every result; ``all`` trains on every row.
+            honest where rows have nothing in common, and is noted in every result; ``named`` tests the subjects of
+            ``test`` and validates those of ``validation_subjects``; ``all`` trains on every row.
         fold: which fold tests: a value of the column for ``fold``, a number from 0 for ``subject`` and ``random``.
         folds: number of folds for ``subject`` and ``random``.
         validation: share of the training subjects (rows where subjects are unknown) held out for validation, where
             the manifest itself names none.
         validation_fold: for ``fold``: this fold validates.
+        test, validation_subjects: for ``named``: subjects as the manifest calls them; all others train.
         published: the corpus's published protocol shares subjects or groups between training and test, or uses the
             test part for validation; this is then stated instead of refused.
         seed: for every random choice above.
@@ -32,11 +34,13 @@ class ProtocolSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Literal["split", "fold", "subject", "random", "all"] = "split"
+    by: Literal["split", "fold", "subject", "random", "named", "all"] = "split"
     fold: int | str | None = None
     folds: int = Field(default=5, ge=2)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     validation_fold: int | str | None = None
+    test: tuple[str, ...] = ()
+    validation_subjects: tuple[str, ...] = ()
     published: bool = False
     seed: int = 0
 
@@ -49,6 +53,11 @@ class ProtocolSettings(BaseModel):
             raise ValueError(f"fold={self.fold!r} means nothing with by={self.by!r}; use by='fold' or by='subject'")
         if self.validation_fold is not None and (self.by != "fold" or str(self.validation_fold) == str(self.fold)):
             raise ValueError(f"validation_fold={self.validation_fold!r} must be another fold, with by='fold'")
+        if (self.by == "named") != bool(self.test) or (self.validation_subjects and self.by != "named"):
+            raise ValueError("by='named' needs test, the subjects to test on; no other way of dividing takes subjects")
+        twice = sorted(set(self.test) & set(self.validation_subjects))
+        if twice:
+            raise ValueError(f"subject(s) {', '.join(twice)} cannot both validate and test")
         return self
 
 
@@ -105,6 +114,7 @@ class AugmentationSettings(BaseModel):
         crop_sizes: for ``anchored``: sides as shares of the picture's shorter side, descending.
         crop_scale: smallest and largest share of the picture's area that a random crop keeps; (1, 1) keeps it whole.
         crop_ratio: narrowest and widest width over height of that crop, drawn log-uniformly.
+        rotate: largest turn in whole degrees, either way; what the turned picture lacks is black.
         flip: probability of mirroring.
         brightness, contrast, saturation: half-width of the factor's range around 1; 0 is off.
         grey: probability of taking the colour out.
@@ -124,6 +134,7 @@ class AugmentationSettings(BaseModel):
     crop_sizes: tuple[float, ...] = Field(default=(1.0, 0.875, 0.75, 0.66), min_length=1)
     crop_scale: tuple[float, float] = (0.5, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    rotate: int = Field(default=0, ge=0, le=180)
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
     brightness: float = Strength
     contrast: float = Strength

@@ -14,6 +14,7 @@ from mien.errors import UsageError
 from mien.models.specification import VideoInput
 
 Indices = NDArray[np.int64]
+_USUAL_RATE = 30  # frames per second that the published preparation of RAVDESS takes for granted
 WindowRule = Literal["any", "strides", "stretched"]
 
 
@@ -64,3 +65,31 @@ def stretched_window(count: int, frames: int, stride: int, rng: Draws) -> Indice
         return padded.clip(0, count - 1).astype(np.int64)
     end = span + int(rng.integers(count - span))
     return np.linspace(end - span, end, frames).clip(end - span, end - 1).astype(np.int64)
+
+
+def leading_window(count: int, frames: int, seconds: float) -> Indices:
+    """Middles of ``frames`` equal parts of the first ``seconds`` at 30 frames per second, as far as the clip reaches.
+
+    Preparation of RAVDESS in arXiv 2201.11095, which left out the centring of longer clips that it meant to do.
+
+    Args:
+        count: frames of the clip, at least 1.
+        frames, seconds: of the window.
+
+    Returns:
+        int64, ``frames`` of them or fewer where the clip is shorter.
+    """
+    span = round(seconds * _USUAL_RATE)
+    places = np.arange(frames, dtype=np.int64) * span // frames + span // (2 * frames)
+    return places[places < count]
+
+
+def middle_sound(samples: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:
+    """The middle ``wanted`` samples, or all of them followed by silence (the same preparation).
+
+    Sound of exactly that length stays as it is; the published script wrote an empty file.
+    """
+    surplus = len(samples) - wanted
+    if surplus <= 0:
+        return np.pad(samples, (0, -surplus))
+    return samples[surplus // 2 : surplus // 2 + wanted]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mien.faces.recipe import CropRecipe
 from mien.models.contract import Encoder, Features, ModelInputs, video_of
 from mien.models.registry import register_model
 from mien.models.specification import Inputs, VideoInput
@@ -150,9 +151,9 @@ class EfficientFace(Encoder):
 
 
 # RAF-DB's statistics, with which the published face weights were trained.
-_FACE = VideoInput(
-    frames=1, stride=1, size=224, mean=(0.57535914, 0.44928582, 0.40079932), std=(0.20735591, 0.18981615, 0.18132027)
-)
+FACE_MEAN = (0.57535914, 0.44928582, 0.40079932)
+FACE_STD = (0.20735591, 0.18981615, 0.18132027)
+_FACE = VideoInput(frames=1, stride=1, size=224, mean=FACE_MEAN, std=FACE_STD, crop=CropRecipe(size=224))
 
 
 @register_model(Inputs(video=_FACE))
@@ -165,7 +166,7 @@ def efficientface() -> EfficientFace:
     return EfficientFace()
 
 
-@register_model(Inputs(video=_FACE.model_copy(update={"size": 64})))
+@register_model(Inputs(video=_FACE.model_copy(update={"size": 64, "crop": CropRecipe(size=64)})))
 def efficientface_test() -> EfficientFace:
     """A small EfficientFace for tests: 64 px, stages of 32, 48 and 64 channels."""
     return EfficientFace(repeats=(2, 2, 2), widths=(8, 32, 48, 64, 96))

@@ -22,6 +22,7 @@ ARCHITECTURES: tuple[str, ...] = (
     "mien.models.efficientface",
     "mien.models.maedfer",
     "mien.models.motion",
+    "mien.models.sound",
     "mien.models.svfap",
     "mien.models.vaerr",
     "mien.models.videomae",
@@ -84,8 +85,17 @@ def default_inputs(name: str) -> Inputs:
 
 
 def inputs_for(name: str, arguments: Mapping[str, Any]) -> Inputs:
-    """How a registered configuration is fed with these arguments: ``streams`` (name → width) replaces its streams."""
+    """How a registered configuration is fed with these arguments.
+
+    ``streams`` (name → width) replaces its streams; ``video`` and ``sound`` that name another model (``{name: ...}``)
+    are fed as that one is.
+    """
     inputs = default_inputs(name)
+    for modality in ("video", "sound"):
+        part = arguments.get(modality)
+        if isinstance(part, Mapping) and "name" in part:
+            own = inputs_for(str(part["name"]), part.get("arguments", {}))
+            inputs = inputs.model_copy(update={modality: getattr(own, modality)})
     streams = arguments.get("streams")
     if not isinstance(streams, Mapping) or not streams:
         return inputs

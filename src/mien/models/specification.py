@@ -65,14 +65,24 @@ class StreamInput(_Frozen):
 
 
 class Inputs(_Frozen):
-    """All that a model can take; it accepts every non-empty subset (missing modalities are marked as absent)."""
+    """All that a model can take; it accepts every non-empty subset (missing modalities are marked as absent).
+
+    ``alignment`` says which sound belongs to the pictures of a clip: ``aligned``, what is heard while they are seen;
+    ``published``, as the RAVDESS preparation of arXiv 2201.11095 cut its files: pictures from the clip's start, sound
+    from its middle, silence and black frames where the clip is shorter. Prediction over time is always aligned.
+    """
 
     video: VideoInput | None = None
     sound: SoundInput | None = None
     streams: tuple[StreamInput, ...] = ()
+    alignment: Literal["aligned", "published"] = "aligned"
 
     @model_validator(mode="after")
     def _check(self) -> Inputs:
+        if self.alignment == "published":
+            fixed = self.video is None or (self.video.frames is not None and self.video.fps is not None)
+            if not fixed or (self.sound is not None and "seconds" not in self.sound.options):
+                raise ValueError("alignment='published' needs a fixed number of frames, fps and seconds of sound")
         if self.video is None and self.sound is None and not self.streams:
             raise ValueError("a model needs at least one of video, sound and streams")
         return self

@@ -107,9 +107,11 @@ def inputs_of(recipe: Recipe) -> Inputs:
     """How the registered model is fed, with the recipe's sampling in the place of the defaults."""
     inputs = inputs_for(recipe.model.name, recipe.model.arguments)
     sampling = recipe.data.sampling
+    if sampling.alignment is not None:
+        inputs = Inputs.model_validate(inputs.model_dump() | {"alignment": sampling.alignment})
     changes: dict[str, Any] = {
         key: value
-        for key in ("frames", "stride", "fps", "size", "crop", "centre", "std")
+        for key in ("frames", "stride", "fps", "size", "crop", "channels", "mean", "std", "centre")
         if (value := getattr(sampling, key)) is not None
     }
     if "stride" in changes or "fps" in changes:

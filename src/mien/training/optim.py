@@ -16,7 +16,7 @@ from mien.training.schema import Optimiser
 def make_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.optim.Optimizer:
     """The optimiser that a recipe asks for, over groups of ``parameter_groups``."""
     if settings.kind == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, dampening=settings.dampening)
     if settings.kind == "lars":
         return LARS(groups, lr=settings.lr, momentum=settings.momentum)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,13 @@ def halving_schedule(base: float, every: int, steps: int) -> NDArray[np.float64]
     return np.asarray(base * 0.5 ** (np.arange(steps) // every), dtype=np.float64)
 
 
+def drop_schedule(base: float, epochs: Sequence[int], steps_per_epoch: int, steps: int) -> NDArray[np.float64]:
+    """A tenth of the rate from each of ``epochs`` on, which count from 1: float64 ``(steps,)``."""
+    epoch = np.arange(steps) // steps_per_epoch + 1
+    drops = (epoch[:, None] >= np.asarray(epochs)).sum(axis=1)
+    return np.asarray(base * 0.1**drops, dtype=np.float64)
+
+
 def total_steps(recipe: Recipe, steps_per_epoch: int) -> int:
     """Optimiser steps of the whole run."""
     if recipe.schedule.steps is not None:
@@ -59,6 +68,9 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> NDArray[np.float64]:
         assert schedule.halve_epochs is not None  # the schema holds it
         every = schedule.halve_epochs * steps_per_epoch
         return halving_schedule(optimiser.lr * scale, every, total_steps(recipe, steps_per_epoch))
+    if schedule.shape == "drops":
+        steps = total_steps(recipe, steps_per_epoch)
+        return drop_schedule(optimiser.lr * scale, schedule.drop_epochs, steps_per_epoch, steps)
     warmup = schedule.warmup_steps
     if warmup is None:
         warmup = int((schedule.warmup_epochs or 0) * steps_per_epoch)

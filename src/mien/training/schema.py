@@ -23,7 +23,8 @@ class Sampling(Section):
     ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation time) exclude each
     other. Training draws ``windows`` random windows from every clip in an epoch; each stands ``repeats`` times in its
     batch, drawn and augmented anew each time (repeated augmentation, Hoffer et al. 2020). Validation averages ``views``
-    evenly spaced windows (per-frame tasks cover the whole clip instead). ``centre`` and ``std``: see ``VideoInput``.
+    evenly spaced windows (per-frame tasks cover the whole clip instead). ``channels``, ``mean``, ``std`` and
+    ``centre``: see ``VideoInput``; ``alignment``: see ``Inputs``.
     ``rule`` chooses published random windows in the place of any start that fits (``mien.data.windows``). ``crop`` is
     how the corpus's faces were cut out, for prediction to do likewise.
     """
@@ -37,8 +38,11 @@ class Sampling(Section):
     rule: Literal["any", "strides", "stretched"] = "any"
     views: int = Field(default=2, ge=1)
     crop: CropRecipe | None = None
-    centre: Literal["corpus", "clip"] | None = None
+    channels: Literal["rgb", "bgr", "grey"] | None = None
+    mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    centre: Literal["corpus", "clip"] | None = None
+    alignment: Literal["aligned", "published"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Sampling:
@@ -108,10 +112,30 @@ class Mixing(Section):
         return self.mixup > 0 or self.cutmix > 0
 
 
+class ModalityDropout(Section):
+    """Clips from which a modality is missing, in training (``mien.training.modality_dropout``).
+
+    ``softhard`` and ``noise`` are published: every clip of a batch comes four or three times, so ``data.batch`` is
+    multiplied by that. ``span`` takes one modality away with ``probability``, for a stretch of a length drawn from
+    ``share`` of the clip.
+    """
+
+    kind: Literal["none", "softhard", "noise", "span"] = "none"
+    probability: float = Field(default=0.5, ge=0.0, le=1.0)
+    share: tuple[float, float] = (0.25, 1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> ModalityDropout:
+        if not 0 < self.share[0] <= self.share[1] <= 1:
+            raise ValueError(f"share={self.share} must be ascending and within 0..1")
+        return self
+
+
 class Optimiser(Section):
     """What changes the weights. ``lr`` and ``min_lr`` are multiplied by batch / ``base_batch`` where that is given.
 
-    ``kind``: ``adamw`` (with ``betas`` and ``eps``); ``sgd`` and ``lars`` (``mien.training.lars``) with ``momentum``.
+    ``kind``: ``adamw`` (with ``betas`` and ``eps``); ``sgd`` and ``lars`` (``mien.training.lars``) with ``momentum``,
+    which ``dampening`` keeps from lengthening the steps of ``sgd``.
     ``weight_decay`` moves along a cosine to ``weight_decay_end`` where that is given.
 
     ``layer_decay`` multiplies the learning rate of each layer below the head; ``clip`` bounds the norm of the gradient,
@@ -128,6 +152,7 @@ class Optimiser(Section):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
     momentum: float = Field(default=0.9, gt=0, lt=1)
+    dampening: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.05, ge=0)
     weight_decay_end: float | None = Field(default=None, ge=0)
     decay: Literal["matrices", "all"] = "matrices"
@@ -150,22 +175,26 @@ class Schedule(Section):
     """Length of training and of the linear warm-up, each in epochs or in optimiser steps; then cosine to ``min_lr``.
 
     ``shape``: ``cosine`` moves at every step; ``held_cosine`` once an epoch and an epoch late, without warm-up and down
-    to 0, as SS-VAERR published it; ``halving`` halves the rate every ``halve_epochs``, without warm-up, as ViPER did.
+    to 0, as SS-VAERR published it; ``halving`` halves the rate every ``halve_epochs``, without warm-up, as ViPER did;
+    ``drops`` takes a tenth of the rate from each of ``drop_epochs`` on (counted from 1), without warm-up.
     """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     warmup_epochs: float | None = Field(default=None, ge=0)
     warmup_steps: int | None = Field(default=None, ge=0)
-    shape: Literal["cosine", "held_cosine", "halving"] = "cosine"
+    shape: Literal["cosine", "held_cosine", "halving", "drops"] = "cosine"
     halve_epochs: int | None = Field(default=None, ge=1)
+    drop_epochs: tuple[int, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Schedule:
         if (self.shape == "halving") != (self.halve_epochs is not None):
             raise ValueError("shape='halving' and halve_epochs belong together")
-        if self.shape == "halving" and (self.warmup_epochs or self.warmup_steps):
-            raise ValueError("shape='halving' has no warm-up")
+        if (self.shape == "drops") != bool(self.drop_epochs):
+            raise ValueError("shape='drops' and drop_epochs belong together")
+        if self.shape in ("halving", "drops") and (self.warmup_epochs or self.warmup_steps):
+            raise ValueError(f"shape={self.shape!r} has no warm-up")
         if self.shape == "held_cosine" and (self.epochs is None or self.warmup_epochs or self.warmup_steps):
             raise ValueError("shape='held_cosine' needs epochs, and has no warm-up")
         if (self.epochs is None) == (self.steps is None):
@@ -210,6 +239,7 @@ class Recipe(Section):
     data: Data
     augmentation: AugmentationSettings = AugmentationSettings()
     mixing: Mixing = Mixing()
+    modality_dropout: ModalityDropout = ModalityDropout()
     model: Model
     pretext: PretextConfig | None = None
     task: TaskConfig | None = None
@@ -231,6 +261,8 @@ class Recipe(Section):
                 raise ValueError("optimiser.ema belongs to fine-tuning; a pretext keeps its own teacher")
             if self.mixing.on:
                 raise ValueError("mixing belongs to fine-tuning; a pretext has no targets to mix")
+            if self.modality_dropout.kind != "none":
+                raise ValueError("modality_dropout belongs to fine-tuning; set its kind to none")
         elif self.data.protocol.by == "all":
             raise ValueError("data.protocol.by='all' leaves nothing to judge a task on; use split, fold or subject")
         if self.data.batch % self.data.sampling.repeats:

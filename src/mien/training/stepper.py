@@ -19,6 +19,7 @@ from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
 from mien.training.hardware import gather, said_once, total
 from mien.training.mixing import mix
+from mien.training.modality_dropout import drop_modalities
 from mien.training.objective import Objective
 from mien.training.optim import clip_gradients, make_optimiser, parameter_groups
 from mien.training.origin import find_origin
@@ -137,6 +138,9 @@ class Stepper:
         if self.recipe.mixing.on and self.task is not None and self.task.classes is not None:
             rng: Any = generator(self.recipe.seed, "mixing", *keys)
             batch = mix(batch, len(self.task.classes), self.recipe.mixing, rng)
+        if self.recipe.modality_dropout.kind != "none":
+            draws = torch.Generator().manual_seed(seed_for(self.recipe.seed, "modalities", *keys))
+            batch = drop_modalities(batch, self.recipe.modality_dropout, draws)
         return batch
 
     def _absent(self) -> Part:

@@ -17,7 +17,7 @@ import mien.checkpoints.convert as package
 from mien.checkpoints.convert.renaming import Renaming
 from mien.checkpoints.reading import Foreign, read_foreign
 from mien.errors import MienError, UsageError
-from mien.models.specification import TaskConfig
+from mien.models.specification import Inputs, TaskConfig
 
 Form = Literal["finetuned", "pretraining"]
 
@@ -35,6 +35,7 @@ class Plan:
         pretext_kind: which pretext (``mien.pretext.PRETEXTS``); empty where the file's encoder is all that is read.
         head: options of the head that the published arguments name.
         task: what the head is for, where the architecture itself says it.
+        inputs: how the published model is fed, where that is not as the registered one is.
     """
 
     form: Form
@@ -45,6 +46,7 @@ class Plan:
     pretext_kind: str = "masked_autoencoder"
     head: dict[str, Any] = field(default_factory=dict)
     task: TaskConfig | None = None
+    inputs: Inputs | None = None
 
 
 class Converter(ABC):
