@@ -33,8 +33,8 @@ def test_there_are_cases() -> None:
 
 
 def marked(case: Case) -> ParameterSet:
-    """Cases of models in a published size are slow."""
-    slow = case.data.get("n_params", 0) > LARGE
+    """Cases of large models are slow, and those of several steps of training."""
+    slow = case.data.get("n_params", 0) > LARGE or case.name.startswith("train_steps")
     return pytest.param(case, marks=[pytest.mark.slow] if slow else [], id=str(case))
 
 

@@ -189,12 +189,19 @@ class AudioVisualFusion(Encoder):
 SECONDS = 3.6
 _SOUND = SoundInput(rate=22050, features="mfcc", options={"coefficients": 10, "padding": "reflect", "seconds": SECONDS})
 _VIDEO = VideoInput(frames=15, fps=15 / SECONDS, size=224, mean=FACE_MEAN, std=FACE_STD, crop=CropRecipe(size=224))
-PUBLISHED = Inputs(video=_VIDEO, sound=_SOUND)
+_FUSED = Inputs(video=_VIDEO, sound=_SOUND)
 _BLANKS = {"sound": (10, 156), "video": (3, 15, 224, 224)}
 _TEST = Inputs(
     video=_VIDEO.model_copy(update={"frames": 6, "fps": 5.0, "size": 64, "crop": CropRecipe(size=64)}),
     sound=SoundInput(rate=8000, features="mfcc", options={"coefficients": 10, "seconds": 1.2}),
 )
+
+
+def published_inputs(frames: int) -> Inputs:
+    """How the authors fed their weights: blue, green, red without normalisation, cut tightly around the face."""
+    changes = {"frames": frames, "channels": "bgr", "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    crop = CropRecipe(size=_VIDEO.size, margin=0.0, fill="black")
+    return Inputs(video=_VIDEO.model_copy(update=changes | {"crop": crop}), sound=_SOUND)
 
 
 def _sound_branch(absent: Absent, spare_classes: int | None = None) -> TemporalBranch:
@@ -230,7 +237,7 @@ def _small(fusion: Fusion, heads: int) -> AudioVisualFusion:
     return AudioVisualFusion(sound, video, fusion, heads)
 
 
-@register_model(PUBLISHED)
+@register_model(_FUSED)
 def avfusion_late_transformer(
     heads: int = 1, absent: Absent = "marked", spare_classes: int | None = None
 ) -> AudioVisualFusion:
@@ -238,7 +245,7 @@ def avfusion_late_transformer(
     return _published("late_transformer", heads, absent, spare_classes)
 
 
-@register_model(PUBLISHED)
+@register_model(_FUSED)
 def avfusion_intermediate_transformer(
     heads: int = 1, absent: Absent = "marked", spare_classes: int | None = None
 ) -> AudioVisualFusion:
@@ -249,7 +256,7 @@ def avfusion_intermediate_transformer(
     return _published("intermediate_transformer", heads, absent, spare_classes)
 
 
-@register_model(PUBLISHED)
+@register_model(_FUSED)
 def avfusion_intermediate_attention(
     heads: int = 1, absent: Absent = "marked", spare_classes: int | None = None
 ) -> AudioVisualFusion:

@@ -11,9 +11,8 @@ from mien.checkpoints.convert.base import Converter, Plan
 from mien.checkpoints.convert.efficientface import face_rules
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.errors import MienError, UsageError
-from mien.faces.recipe import CropRecipe
-from mien.models.avfusion import PUBLISHED, Fusion
-from mien.models.specification import Inputs, TaskConfig, VideoInput
+from mien.models.avfusion import Fusion, published_inputs
+from mien.models.specification import Inputs, TaskConfig
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 FRAMES = 15
@@ -50,7 +49,7 @@ class AVFusionConverter(Converter):
             raise UsageError(f"the published fusion has no argument {', '.join(sorted(rest))}")
         names = EMOTIONS if outputs == len(EMOTIONS) else tuple(f"output_{i}" for i in range(outputs))
         task = TaskConfig(kind="classification", outputs=names)
-        inputs = _fed(int(length))
+        inputs = published_inputs(int(length))
         arguments: dict[str, Any] = {"absent": "zeros"}
         if branch is not None:
             if branch not in ("audio", "video"):
@@ -101,19 +100,6 @@ class AVFusionConverter(Converter):
 
 
 CONVERTER = AVFusionConverter()
-
-
-def _fed(frames: int) -> Inputs:
-    """Inputs of the published models."""
-    assert PUBLISHED.video is not None
-    video = PUBLISHED.video.model_dump() | {
-        "frames": frames,
-        "channels": "bgr",
-        "mean": (0.0, 0.0, 0.0),
-        "std": (1.0, 1.0, 1.0),
-        "crop": CropRecipe(size=PUBLISHED.video.size, margin=0.0, fill="black"),
-    }
-    return PUBLISHED.model_copy(update={"video": VideoInput.model_validate(video)})
 
 
 def _temporal_rules(theirs: str, mine: str) -> list[Rule]:
