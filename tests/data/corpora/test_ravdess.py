@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.data.corpora.miniatures import ravdess, write
+from tests.data.corpora.building import write
+from tests.data.corpora.miniatures import ravdess
 
 from mien.data.corpora import get_corpus
 from mien.data.corpora.official import write_official, write_protocols

@@ -11,7 +11,10 @@ from mien.errors import UsageError
 
 __all__ = ["Choice", "Corpus", "Counts", "Finding", "Label", "Scan", "corpora", "get_corpus"]
 
-_MODULES = ("dfew", "crema_d", "ravdess")
+_MODULES = (
+    "dfew", "ferv39k", "mafw", "crema_d", "ravdess", "enterface05", "voxceleb2", "lrs3", "sewa", "recola", "msp_face",
+    "hume_reaction", "werewolf_xl", "avcaffe", "first_impressions", "class_folders", "frame_folders",
+)  # fmt: skip
 
 
 @cache

@@ -26,6 +26,8 @@ def _differences(listing: pd.DataFrame, counts: Counts) -> Iterator[tuple[str, t
     noun = f"clips by {counts.by}"
     yield from _compared(listing, counts.by, counts.parts, noun)
     yield from _compared(listing, "label", counts.classes, "clips by class")
+    for column, wanted in counts.columns.items():
+        yield from _compared(listing, column, wanted, f"clips by {column}")
     if counts.by in listing:
         for part, classes in counts.part_classes.items():
             rows = listing[listing[counts.by].astype("str") == part]

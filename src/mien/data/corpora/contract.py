@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from mien.data.ratings import Ratings
 from mien.errors import UsageError
 
 if TYPE_CHECKING:
     from mien.data.corpora.survey import Survey
 
+# value (arousal, valence, ...) → reader of its annotation, given the frames per second
+Courses = Mapping[str, Callable[[float | None], Ratings]]
 Level = Literal["error", "warning", "note"]
 
 
@@ -44,6 +47,7 @@ class Counts:
         by: column that ``parts`` counts, ``fold`` or ``split``.
         classes: clips by class name.
         part_classes: the same inside a part.
+        columns: clips by value of further columns.
         subjects: people.
         remembered: nobody checked the numbers on a copy: a difference is then a note, not a warning.
     """
@@ -53,6 +57,7 @@ class Counts:
     by: Literal["fold", "split"] = "fold"
     classes: Mapping[str, int] = field(default_factory=dict)
     part_classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     subjects: int | None = None
     remembered: bool = False
 
@@ -63,11 +68,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class Choice:
-    """A way in which a corpus can be taken; the first value is the usual one."""
+    """A way in which a corpus can be taken.
+
+    Attributes:
+        name: what the user writes.
+        values: what may be chosen, the usual first; none: any text.
+        meaning: for the user.
+        default: where any text may be chosen.
+    """
 
     name: str
     values: tuple[str, ...]
     meaning: str
+    default: str = ""
+
+    @property
+    def usual(self) -> str:
+        """What holds where nothing is chosen."""
+        return self.values[0] if self.values else self.default
 
 
 @dataclass(frozen=True)
@@ -103,11 +121,13 @@ class Scan:
             that are there.
         findings: what is missing, extra or different.
         cropped: the pictures are faces already and are used as they are.
+        courses: annotation over time by id, where the corpus has such; see ``mien.data.ratings``.
     """
 
     frame: pd.DataFrame
     findings: tuple[Finding, ...]
     cropped: bool
+    courses: Mapping[str, Courses] = field(default_factory=dict)
 
     def of_level(self, level: Level) -> tuple[Finding, ...]:
         """Findings of a level."""
@@ -179,11 +199,12 @@ class Corpus:
         """
         from mien.data.corpora.survey import Survey
 
-        survey = Survey(self, Path(root), self._chosen(choices))
+        survey = Survey(self, Path(root), self.chosen(choices))
         frame = self.look(survey)
         return survey.concluded(frame)
 
-    def _chosen(self, given: Mapping[str, str]) -> dict[str, str]:
+    def chosen(self, given: Mapping[str, str]) -> dict[str, str]:
+        """What was chosen, with the usual for the rest; raises ``UsageError`` for what there is not."""
         known = {choice.name: choice for choice in self.choices}
         for name, value in given.items():
             if name not in known:
@@ -191,5 +212,5 @@ class Corpus:
             allowed = known[name].values
             if allowed and value not in allowed:
                 raise UsageError(f"{self.name}: {name}={value!r}; choose {' or '.join(allowed)}")
-        usual = {name: choice.values[0] if choice.values else "" for name, choice in known.items()}
+        usual = {name: choice.usual for name, choice in known.items()}
         return usual | dict(given)

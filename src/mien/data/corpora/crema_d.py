@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ def look(survey: Survey) -> pd.DataFrame:
     """Clips named in SentenceFilenames.csv; the file name holds actor, sentence, emotion and level."""
     folder = survey.folder("VideoFlash", what="the clips as .flv")
     found = survey.clips(folder, (".flv", ".mp4", ".avi"), _key)
-    survey.refuse_pointers(list(found.values()))
+    survey.refuse_pointers(found.values())
     names = survey.maybe("SentenceFilenames.csv", files=True)
     if names is None:
         survey.say("warning", "SentenceFilenames.csv is missing: completeness was not checked clip by clip")
@@ -45,7 +45,7 @@ def _full(name: str) -> str:
     return f"{name}X" if name.endswith("_X") else name
 
 
-def _key(path: Path) -> str:
+def _key(path: PurePosixPath) -> str:
     return _full(path.stem) if _NAME.fullmatch(path.stem) else ""
 
 

@@ -44,7 +44,9 @@ def describe(corpus: Corpus) -> str:
             lines += [line for text in texts for line in _wrapped("  - ", text)]
     if corpus.choices:
         lines += ["", "to choose with --choose name=value (the first is usual)"]
-        lines += [f"  {one.name}={'|'.join(one.values) or '...'}: {one.meaning}" for one in corpus.choices]
+        lines += [
+            f"  {one.name}={'|'.join(one.values) or one.default or '...'}: {one.meaning}" for one in corpus.choices
+        ]
     lines += ["", f"  mien prepare --corpus {corpus.name} FOLDER --out data/{corpus.name}"]
     return "\n".join(lines)
 
@@ -60,6 +62,8 @@ def _counted(counts: Counts) -> Iterator[str]:
         yield from _wrapped("  folds (training/test) ", "  ".join(sizes))
     elif counts.parts:
         yield from _wrapped("  ", _listing(counts.parts))
+    for column in counts.columns.values():
+        yield from _wrapped("  ", _listing(column))
     if counts.classes:
         yield from _wrapped("  ", _listing(counts.classes))
 

@@ -20,10 +20,6 @@ def look(survey: Survey) -> pd.DataFrame:
     """Clips of the five test lists, which divide all single-label clips; the training lists must be their rest."""
     tests = [_read(survey, "test", fold).assign(fold=fold) for fold in FOLDS]
     listed = pd.concat(tests, ignore_index=True)
-    twice = listed["id"][listed["id"].duplicated()]
-    if len(twice):
-        survey.say("warning", f"{len(twice)} clip(s) are in two test lists; the first counts", sorted(twice))
-        listed = listed.drop_duplicates("id", ignore_index=True)
     for fold in FOLDS:
         _compare(survey, listed, fold)
     pictures = survey.choices["pictures"]

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mien.data.corpora.contract import Corpus, Finding, Scan
+from mien.data.corpora.courses import label_table
 from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.data.settings import ProtocolSettings
+from mien.data.tables import write_table
 from mien.errors import MienError, UsageError
 from mien.files import complete
 
@@ -67,7 +71,8 @@ def write_official(
             "which results then say"
         )
     file = out / ("corpus.csv" if uncut and not scan.cropped else "manifest.csv")
-    manifest = Manifest(scan.frame.assign(corpus=corpus.name), Path(root), name=str(file))
+    frame = _with_labels(scan, out, corpus.chosen(choices or {})).assign(corpus=corpus.name)
+    manifest = Manifest(frame, Path(root), name=str(file))
     manifest.write(file)
     return Official(file, scan.findings, scan.cropped, len(manifest))
 
@@ -110,6 +115,18 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
         return tuple(Finding(one["level"], one["text"], tuple(one["items"])) for one in content["findings"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: not what mien prepare wrote ({error}); remove it and prepare again") from None
+
+
+def _with_labels(scan: Scan, out: Path, choices: Mapping[str, str]) -> pd.DataFrame:
+    """The rows with label files, written to ``out/labels``, where the corpus has annotation over time."""
+    if not scan.courses:
+        return scan.frame
+    files = []
+    for id_ in scan.frame["id"]:
+        file = out.absolute() / "labels" / f"{id_}.csv"
+        write_table(label_table(scan.courses[id_], choices), file)
+        files.append(str(file))
+    return scan.frame.assign(labels=files)
 
 
 def _made(table: Manifest, settings: ProtocolSettings, corpus: Corpus, notes: tuple[str, ...]) -> Protocol:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -70,14 +70,14 @@ def _archives(channel: str) -> str:
 def _with_sound(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
     """The wav file of the same take in the column ``audio``."""
     sounds = survey.clips(survey.root, (".wav",), lambda path: path.stem[3:] if _is_sound(path) else "")
-    audio = rows["group"].map({take: str(path) for take, path in sounds.items()})
+    audio = rows["group"].map(sounds)
     if audio.isna().any():
         lost = rows["group"][audio.isna()]
         survey.say("error", f"{len(lost):,} take(s) have no wav file; unpack Audio_*_Actors_01-24.zip", lost)
     return rows.assign(audio=audio)[audio.notna()].reset_index(drop=True)
 
 
-def _is_sound(path: Path) -> bool:
+def _is_sound(path: PurePosixPath) -> bool:
     return path.stem.startswith("03-") and _NAME.fullmatch(path.stem) is not None
 
 

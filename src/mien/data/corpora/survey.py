@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from mien.data.corpora.checks import check_counts
-from mien.data.corpora.contract import Corpus, Finding, Level, Scan
+from mien.data.corpora.contract import Corpus, Courses, Finding, Level, Scan
 from mien.data.gather import VIDEOS
 from mien.data.sources import PICTURES
 from mien.errors import UsageError
 
 _WRAPPED = 2  # levels of folders that downloads put around a corpus
 _CROWDED = 300  # folders with more entries hold clips, not wrappings
+_HIDDEN = (".", "__MACOSX")
 _POINTER = b"version https://git-lfs"
 
 
@@ -29,6 +30,8 @@ class Survey:
         choices: how it is taken.
         cropped: set by the corpus: the pictures are faces already.
         variant: set by the corpus: which published counts apply.
+        courses: filled by the corpus: annotation over time, by id.
+        listing: the rows that are counted, by default those that ``match`` was given, or those of the result.
     """
 
     def __init__(self, corpus: Corpus, root: Path, choices: Mapping[str, str]) -> None:
@@ -39,8 +42,9 @@ class Survey:
         self.choices = choices
         self.cropped = False
         self.variant = next(iter(corpus.counts), "")
+        self.courses: dict[str, Courses] = {}
         self._findings: list[Finding] = []
-        self._listing: pd.DataFrame | None = None
+        self.listing: pd.DataFrame | None = None
 
     def say(self, level: Level, text: str, items: Iterable[str] = ()) -> None:
         """Record a finding, once."""
@@ -72,29 +76,39 @@ class Survey:
             if plain(path.name) in wanted and (path.is_file() if files else path.is_dir()):
                 if path.name not in names:
                     self.say("note", f"{path.relative_to(self.root)} was taken for {wanted[plain(path.name)]}")
-                return path
+                inner = path / path.name  # some ways to unpack put a folder into one of its own name
+                return inner if inner.is_dir() else path
         return None
 
-    def clips(self, folder: Path, suffixes: Iterable[str] = VIDEOS, key: Callable[[Path], str] | None = None
-              ) -> dict[str, Path]:  # fmt: skip
-        """Files with one of the suffixes anywhere below a folder, by key (by default the name without its suffix)."""
-        allowed = {suffix.lower() for suffix in suffixes}
-        files = [path for path in _below(folder) if path.suffix.lower() in allowed]
-        return self._by_key(files, key or (lambda path: path.stem))
+    def clips(
+        self, folder: Path, suffixes: Iterable[str] = VIDEOS, key: Callable[[PurePosixPath], str] | None = None
+    ) -> dict[str, str]:
+        """Files with one of the suffixes anywhere below a folder, by key.
 
-    def frame_folders(self, folder: Path, depth: int, key: Callable[[Path], str] | None = None) -> dict[str, Path]:
-        """Folders with pictures, ``depth`` levels below; empty ones are not counted as there, and noted."""
+        Args:
+            folder: where to look.
+            suffixes: with their dots.
+            key: made of the path inside the folder, by default its name without suffix; "" leaves the file out.
+        """
+        allowed = tuple(suffix.lower() for suffix in suffixes)
+        names = (name for name in _below(folder) if name.lower().endswith(allowed))
+        return self._by_key(folder, names, key or (lambda path: path.stem))
+
+    def frame_folders(
+        self, folder: Path, depth: int, key: Callable[[PurePosixPath], str] | None = None
+    ) -> dict[str, str]:
+        """Folders with pictures, ``depth`` levels below; empty ones are not counted as there, and told."""
         level = [folder]
         for _ in range(depth):
-            level = [child for parent in level for child in _entries(parent) if child.is_dir()]
-        empty = [path for path in level if not any(Path(entry).suffix.lower() in PICTURES for entry in _names(path))]
-        if empty:
-            names = [str(path.relative_to(self.root)) for path in empty]
-            self.say("warning", f"{len(empty)} folder(s) hold no picture", names)
-        gone = set(empty)
-        return self._by_key([path for path in level if path not in gone], key or (lambda path: path.name))
+            level = [child for parent in level for child in _folders(parent)]
+        full = [path for path in level if _shows(path)]
+        if len(full) < len(level):
+            empty = sorted(str(path.relative_to(self.root)) for path in set(level) - set(full))
+            self.say("warning", f"{len(empty):,} folder(s) hold no picture", empty)
+        names = (path.relative_to(folder).as_posix() for path in full)
+        return self._by_key(folder, names, key or (lambda path: path.name))
 
-    def match(self, listed: pd.DataFrame, found: Mapping[str, Path], where: Path, unlisted: Level | None = "warning",
+    def match(self, listed: pd.DataFrame, found: Mapping[str, str], where: Path, unlisted: Level | None = "warning",
               archive: str = "the archives", of: str = "listed") -> pd.DataFrame:  # fmt: skip
         """Rows whose ``id`` was found, with ``path``; says what is missing and what is extra.
 
@@ -106,8 +120,12 @@ class Survey:
             archive: what to unpack again.
             of: how the rows are known.
         """
-        self._listing = listed
-        path = listed["id"].map({key: str(value) for key, value in found.items()})
+        if (again := listed["id"].duplicated()).any():
+            names = sorted(set(listed["id"][again]))
+            self.say("warning", f"{len(names):,} clip(s) are listed twice; the first counts", names)
+            listed = listed[~again].reset_index(drop=True)
+        self.listing = listed if self.listing is None else self.listing
+        path = listed["id"].map(dict(found))
         missing = sorted(listed["id"][path.isna()])
         place = "." if where == self.root else where.relative_to(self.root)
         if len(missing) == len(listed):
@@ -138,9 +156,9 @@ class Survey:
             raise UsageError(f"{where}: {odd!r} is no class of {self.corpus.name} ({', '.join(known)})")
         return names
 
-    def refuse_pointers(self, files: Sequence[Path]) -> None:
+    def refuse_pointers(self, files: Iterable[str]) -> None:
         """Raise ``UsageError`` where files are the text that git puts in place of large files."""
-        small = [path for path in files if path.stat().st_size < 200]
+        small = [path for path in map(Path, files) if path.stat().st_size < 200]
         pointers = [path for path in small if path.read_bytes().startswith(_POINTER)]
         if pointers:
             raise UsageError(
@@ -153,22 +171,22 @@ class Survey:
         if frame.empty:
             raise UsageError(f"{self.root}: no clip of {self.corpus.name} was found here; look at `mien corpora show`")
         if (counts := self.corpus.counts.get(self.variant)) is not None:
-            listing = self._listing if self._listing is not None else frame
+            listing = self.listing if self.listing is not None else frame
             self._findings += check_counts(listing, counts)
         frame = frame.sort_values("id", ignore_index=True)
-        return Scan(frame, tuple(self._findings), self.cropped)
+        return Scan(frame, tuple(self._findings), self.cropped, self.courses)
 
-    def _by_key(self, paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+    def _by_key(self, folder: Path, names: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[str, str]:
+        found: dict[str, str] = {}
         twice = []
-        for path in paths:
-            name = key(path)
-            if name in found:
-                twice.append(str(path.relative_to(self.root)))
-            elif name:
-                found[name] = path
+        for name in names:
+            own = key(PurePosixPath(name))
+            if own in found:
+                twice.append(name)
+            elif own:
+                found[own] = f"{folder}/{name}"
         if twice:
-            self.say("warning", f"{len(twice)} clip(s) are there twice; the first of each is taken", twice)
+            self.say("warning", f"{len(twice):,} clip(s) are there twice; the first of each is taken", twice)
         return found
 
     def _not_here(self, names: Sequence[str], where: Path, what: str) -> UsageError:
@@ -199,14 +217,28 @@ def _near(root: Path, depth: int) -> Iterator[Path]:
         level = below
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, in order."""
     for where, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
+        inside = os.path.relpath(where, folder).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        yield from (prefix + name for name in sorted(files) if not name.startswith(_HIDDEN))
 
 
 def _entries(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(_names(folder)) if not name.startswith((".", "__MACOSX"))]
+    return [folder / name for name in sorted(_names(folder)) if not name.startswith(_HIDDEN)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(_HIDDEN)]
+    return [folder / name for name in sorted(names)]
+
+
+def _shows(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(os.path.splitext(entry.name)[1].lower() in PICTURES for entry in entries)
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,0 +1,77 @@
+"""Any corpus with a folder per class, with or without a folder per part above."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from mien.data.corpora.contract import Choice, Corpus
+from mien.data.corpora.survey import Survey
+from mien.errors import UsageError
+
+_PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+          "dev": "validation", "test": "test"}  # fmt: skip
+
+
+def look(survey: Survey) -> pd.DataFrame:
+    """Videos, or folders of frames, in ``<class>/`` or ``<part>/<class>/``; the folder's name is the label."""
+    children = [path for path in survey.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    parts = [path for path in children if path.name.lower() in _PARTS]
+    if parts and len(parts) < len(children):
+        odd = next(path.name for path in children if path not in parts)
+        raise UsageError(f"{survey.root}: {odd} lies beside {parts[0].name}; give folders of parts, or of classes")
+    tables = [_clips(survey, part).assign(split=_PARTS[part.name.lower()]) for part in sorted(parts)]
+    rows = pd.concat(tables, ignore_index=True) if tables else _clips(survey, survey.root)
+    survey.cropped = survey.choices["faces"] == "yes"
+    return with_subjects(survey, rows)
+
+
+def _clips(survey: Survey, folder: Path) -> pd.DataFrame:
+    found = survey.clips(folder, key=lambda path: path.with_suffix("").as_posix() if len(path.parts) > 1 else "")
+    found = found or survey.frame_folders(folder, 2, lambda path: path.as_posix())
+    if not found:
+        raise UsageError(f"{folder}: no video in a folder of a class, nor a folder of pictures in one")
+    label = [name.split("/")[0] for name in found]
+    prefix = "" if folder == survey.root else f"{folder.name}/"
+    return pd.DataFrame({"id": [prefix + name for name in found], "path": list(found.values()), "label": label})
+
+
+def with_subjects(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds ``subject``: what the first group of the chosen regular expression finds in the id."""
+    text = survey.choices["subject"]
+    if not text:
+        survey.say("warning", "subjects are unknown; choose subject=<regular expression with one group> over the ids")
+        return rows
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UsageError(f"subject={text!r} is no regular expression ({error})") from None
+    if pattern.groups != 1:
+        raise UsageError(f"subject={text!r} has {pattern.groups} groups; put brackets around what names the person")
+    subjects = rows["id"].str.extract(pattern, expand=False)
+    if subjects.isna().any():
+        raise UsageError(f"subject={text!r} finds nobody in {rows['id'][subjects.isna()].iloc[0]!r}")
+    return rows.assign(subject=subjects)
+
+
+CHOICES = (
+    Choice("subject", (), "regular expression over the id; its one group names the person, e.g. (s\\d+)_"),
+    Choice("faces", ("no", "yes"), "the pictures are faces already"),
+)
+
+CORPUS = Corpus(
+    name="class-folders",
+    title="Any corpus with a folder per class",
+    paper="-",
+    licence="yours",
+    access="yours",
+    layout="""\
+<class>/*.mp4                   or <part>/<class>/*.mp4, with parts train, validation, test
+<class>/<clip>/*.jpg            likewise for folders of frames""",
+    look=look,
+    subjects="from the names, if asked for",
+    splits="from the folders of parts, where there are some",
+    choices=CHOICES,
+)
