@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from mien.data.cutting import Follow, cut_faces
 from mien.data.gather import Source
 from mien.data.manifest import Row
 from mien.data.settings import PrepareSettings
-from mien.faces import CropRecipe
+from mien.data.windowing import follow_window
+from mien.errors import MienError
+from mien.faces import Cropper, CropRecipe
 from mien.faces.types import Frame, TrackedFace, TrackedFrame
 from mien.media import VideoReader, VideoWriter, read_sound
 
@@ -193,3 +196,23 @@ def test_the_same_work_gives_the_same_bytes(tmp_path: Path) -> None:
         clip = cut_faces(source(path), out, SETTINGS, noisy)[0]
         made.add((out / clip["path"]).read_bytes())
     assert len(made) == 1
+
+
+def test_a_window_is_cut_pixel_for_pixel_without_a_detector(tmp_path: Path) -> None:
+    """Published for VoxCeleb2: rows 0-159, columns 32-191 of 224 px."""
+    image = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    (frame,) = follow_window((32, 0, 160), [TrackedFrame(3, 0.12, image, [])])
+    recipe = CropRecipe(size=160, margin=0.0)
+    np.testing.assert_array_equal(Cropper(recipe).crop(0, 0.12, image, frame.faces[0]), image[:160, 32:192])
+    with pytest.raises(MienError, match="65 px at 32, 0 reaches over the edge of pictures of 224 x 64 px"):
+        next(follow_window((32, 0, 65), [TrackedFrame(0, 0.0, image[:64], [])]))
+
+
+def test_a_window_gives_one_clip_of_the_whole_recording(tmp_path: Path) -> None:
+    film = record(tmp_path / "a.mp4", [number / 25 for number in range(5)], sound_from=None)
+    settings = SETTINGS.model_copy(update={"window": (0, 16, 32), "crop": CropRecipe(size=32)})
+    (clip,) = cut_faces(source(film), tmp_path, settings, partial(follow_window, (0, 16, 32)))
+    assert (clip["id"], clip["frames"], clip["face_size"]) == (source(film).id, 5, 32.0)
+    with VideoReader(tmp_path / clip["path"]) as video:
+        numbers = [int(((frame.image[16, 2::4, 0] > 125) << np.arange(8)).sum()) for frame in video.frames()]
+    assert numbers == list(range(5))

@@ -29,6 +29,10 @@ def prepare(
     margin: Annotated[float, typer.Option(help="Border around the face as a share of its longer side.")] = 0.25,
     align: Annotated[str, typer.Option(help="none: upright pictures; eyes: turn the eyes level.")] = "none",
     smoothing: Annotated[float, typer.Option(help="Smoothing of the crop's path in seconds.")] = 0.2,
+    window: Annotated[
+        str | None,
+        typer.Option(help="left,top,side: cut this square, look for no faces (VoxCeleb2: 32,0,160)."),
+    ] = None,
     min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
     min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
@@ -71,6 +75,7 @@ def prepare(
     choices = {
         "crop": {"size": size, "margin": margin, "align": align, "smoothing": smoothing},
         "faces": faces,
+        "window": window.split(",") if window is not None else None,
         "min_seconds": min_seconds,
         "min_face": min_face,
     }
@@ -78,7 +83,7 @@ def prepare(
         settings = PrepareSettings.model_validate(choices)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = str(problem["loc"][-1]).replace("_", "-")
+        option = [part for part in problem["loc"] if isinstance(part, str)][-1].replace("_", "-")
         raise UsageError(f"--{option} {problem['input']}: {problem['msg'].lower()}") from None
     copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
     if copy is not None and copy.cropped:

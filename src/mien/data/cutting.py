@@ -65,7 +65,7 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
         MienError: the source cannot be read, or the clips cannot be written.
     """
     work = out / ".work" / f"{source.id}-{os.getpid()}"
-    main = settings.faces == "main" or (settings.faces == "auto" and source.labelled)
+    main = settings.faces == "main" or (settings.faces == "auto" and source.labelled) or settings.window is not None
     if main:
         settings = settings.model_copy(update={"min_seconds": 0.0, "max_gap": math.inf})
     try:
@@ -81,7 +81,8 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
 
 def _strips(source: Source, work: Path, settings: PrepareSettings, follow: Follow) -> Iterator[Strip]:
     """Clips of all faces that stay long enough, in one pass over the recording."""
-    cropper = Cropper(settings.crop)
+    fixed = settings.window is not None
+    cropper = Cropper(settings.crop.model_copy(update={"margin": 0.0}) if fixed else settings.crop)
     running: dict[int, _Growing] = {}
     parts: dict[int, int] = {}
     with _open(source) as (frames, fps, sound_rate):

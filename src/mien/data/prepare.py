@@ -22,6 +22,7 @@ from mien.data.manifest import Manifest
 from mien.data.pool import map_processes
 from mien.data.settings import PrepareSettings
 from mien.data.tables import write_table
+from mien.data.windowing import follow_window
 from mien.errors import MienError, UsageError
 from mien.faces import Detector, FaceTracker
 from mien.files import complete
@@ -147,7 +148,9 @@ def _crashed(source: Source) -> Record:
 
 
 def _follower(settings: PrepareSettings) -> Follow:
-    """A fresh tracker; the detector's networks are loaded once in a process."""
+    """A fresh tracker; the detector's networks are loaded once in a process. A fixed window needs neither."""
+    if settings.window is not None:
+        return partial(follow_window, settings.window)
     return FaceTracker(_detector(settings.min_face), settings.tracking).follow
 
 

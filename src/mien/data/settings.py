@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from mien.faces.recipe import CropRecipe
 from mien.faces.settings import TrackingSettings
@@ -68,6 +68,8 @@ class PrepareSettings(BaseModel):
         crop: how a face is cut out; models are told, so that prediction cuts alike.
         faces: ``main`` keeps the face that is seen longest and largest, one clip per input; ``all`` keeps every face;
             ``auto`` is ``main`` for rows of a manifest with subjects or targets, else ``all``.
+        window: left, top and side in pixels of a square that is cut out of every picture in the place of a face that is
+            looked for; for recordings that are crops already (VoxCeleb2: 32, 0, 160). ``crop`` then only sets the size.
         min_seconds: faces that stay for less are passed over (not for ``main``).
         max_gap: seconds that a face may be lost before a new clip begins (not for ``main``).
         min_face: height in pixels of the smallest face to look for; None: as the detector finds fit.
@@ -80,6 +82,7 @@ class PrepareSettings(BaseModel):
 
     crop: CropRecipe = CropRecipe()
     faces: Literal["auto", "main", "all"] = "auto"
+    window: tuple[NonNegativeInt, NonNegativeInt, Annotated[int, Field(ge=16)]] | None = None
     min_seconds: float = Field(default=0.5, ge=0.0)
     max_gap: float = Field(default=1.0, gt=0.0)
     min_face: int | None = Field(default=None, ge=20)
