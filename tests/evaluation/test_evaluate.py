@@ -112,7 +112,13 @@ def test_files_of_classes(written: Written) -> None:
         "scored": 4,
         "frames": None,
     }
-    assert summary["classes"][1] == {"name": "bright", "n": 3, "recall": pytest.approx(2 / 3)}
+    bright = summary["classes"][1]
+    assert (bright["name"], bright["n"], bright["predicted"]) == ("bright", 3, 2)
+    assert bright["recall"]["value"] == pytest.approx(2 / 3)
+    assert bright["f1"]["value"] == pytest.approx(0.8)
+    assert summary["cost"]["parameters"] == 5  # the gain, and a linear layer from one feature to two classes
+    assert summary["cost"]["macs_per_view"] == 2
+    assert summary["cost"]["views"] == sum(clip.views for clip in result.predictions.clips)
     score = summary["scores"][0]
     assert (score["name"], score["n"], score["units"], score["level"]) == ("uar", 4, 2, 0.95)
     assert score["low"] <= score["value"] <= score["high"]
@@ -149,6 +155,7 @@ def test_the_frame_table_reads_back(corpus: Manifest, reader: Path, tmp_path: Pa
 
 def test_same_seed_same_result(corpus: Manifest, classifier: Path) -> None:
     one, other = (evaluate(classifier, corpus, "all", QUICK).summary() for _ in range(2))
+    assert one.pop("cost")["macs_per_view"] == other.pop("cost")["macs_per_view"]
     assert one == other
 
 

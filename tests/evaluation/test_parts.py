@@ -138,7 +138,7 @@ def test_the_ledger_speaks_of_earlier_training(corpus: Manifest) -> None:
     )
     first, second = choose(corpus, ledger=ledger).notes
     assert first == "pretraining has seen every clip of this manifest, the judged ones among them"
-    assert f"fine-tuning has seen clips of {corpus.root.name} under another division (000000000000)" in second
+    assert f"fine-tuning has seen clips of {corpus.root.name} under another division" in second
 
 
 def test_records_need_a_run(classifier: Path) -> None:

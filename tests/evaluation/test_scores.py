@@ -108,7 +108,7 @@ def test_further_metrics_and_their_refusals() -> None:
     predictions = classes([0, 1, 2], [0, 2, 2])
     (top,) = judge(CLASSES, predictions, ["top_2"])
     assert top.title == "top-2"
-    with pytest.raises(UsageError, match="'ccc' judges values, this task has classes; use macro_f1"):
+    with pytest.raises(UsageError, match="'ccc' judges values, this task has classes; use brier, "):
         judge(CLASSES, predictions, ["ccc"])
     with pytest.raises(UsageError, match="'uar' judges classes, this task has values; use ccc"):
         judge(VALUES, frames(), ["uar"])

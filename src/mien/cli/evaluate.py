@@ -30,6 +30,13 @@ def evaluate(
     views: Annotated[int, typer.Option(min=1, help="Evenly spaced windows per clip, merged.")] = 2,
     crops: Annotated[int, typer.Option(min=1, help="Squares across pictures that are not square.")] = 1,
     metric: Annotated[list[str] | None, typer.Option(help="A further metric; may be repeated.")] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of the manifest to judge by group (gender, age, ...); may be repeated."),
+    ] = None,
+    corpus: Annotated[
+        str, typer.Option(help="Name of the corpus in ledgers of weights. Default: the manifest's folder.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files. Default: evaluation/<split> in the run's folder.")
     ] = None,
@@ -68,6 +75,8 @@ def evaluate(
         device=device,
         precision=precision,
         streams=streams,
+        groups=tuple(group or ()),
+        corpus=corpus,
         seed=seed,
     )
     if submission is not None:
@@ -118,6 +127,7 @@ def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Pat
     for score in result.scores:
         units = f"{score.interval.units} {result.unit}{'s' if score.interval.units != 1 else ''}"
         typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n = {score.n} {score.counted}, {units}")
+    typer.echo(f"  corpus seen in training: {result.part.seen.mark}")
     if paired is not None:
         _print_paired(paired, width)
     for failure in result.predictions.failures:

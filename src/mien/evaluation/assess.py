@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from mien.checkpoints.bundle import load
 from mien.data.augment import Deterministic
@@ -21,6 +22,8 @@ from mien.data.protocol import Protocol
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.data.targets import TargetSpec
 from mien.errors import MienError, UsageError
+from mien.evaluation.classes import by_class
+from mien.evaluation.cost import CostMeter, count_macs, count_parameters, one_view
 from mien.evaluation.groups import by_group, representatives
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
 from mien.evaluation.metrics import CALIBRATION
@@ -28,6 +31,7 @@ from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_of
 from mien.evaluation.scores import judge, score
+from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
 from mien.models.specification import Inputs
 from mien.tasks import Task
 
@@ -46,6 +50,8 @@ class EvaluationSettings(BaseModel):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``bf16`` multiplies matrices in bfloat16.
         streams: store of feature streams; by default beside the manifest.
+        groups: columns to judge by group, beside the well-known ones (``mien.evaluation.subgroups``).
+        corpus: name of the corpus in ledgers; by default the manifest's folder.
         replicates, level, seed: of the bootstrap.
     """
 
@@ -58,6 +64,8 @@ class EvaluationSettings(BaseModel):
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     streams: Path | None = None
+    groups: tuple[str, ...] = ()
+    corpus: str = ""
     replicates: int = Field(default=REPLICATES, ge=1)
     level: float = Field(default=LEVEL, gt=0, lt=1)
     seed: int = 0
@@ -99,19 +107,32 @@ def evaluate(
             f"{source} is a bare encoder without a task, there is nothing to judge; train it on a task first"
         )
     record = TrainingRecord.read(source)
-    chosen = choose(manifest, part, record, protocol, bundle.specification.provenance.ledger, published)
-    names = names_for(task, metrics)
+    chosen = choose(
+        manifest, part, record, protocol, bundle.specification.provenance.ledger, published, settings.corpus
+    )
+    columns = subgroup_columns(manifest, settings.groups)
     loader = evaluation_loader(manifest, chosen.ids, bundle.specification.inputs, task, settings)
+    sample: dict[str, Tensor] = {}
+    model = bundle.model.to(device)
+    hook = model.register_forward_pre_hook(lambda _, inputs: sample.update(sample or one_view(inputs[0])))
+    meter = CostMeter(device)
     predictions = predict_views(
-        bundle.model.to(device),
+        model,
         task,
         loader,
         bf16=settings.precision == "bf16",
         progress=None if progress is None else lambda done: progress(done, len(chosen.ids)),
+        features=True,
     )
+    hook.remove()
+    cost = asdict(meter.read()) | {
+        "views": sum(clip.views for clip in predictions.clips),
+        "parameters": count_parameters(model),
+        "macs_per_view": count_macs(model, dict(sample)) if sample else None,
+    }
     weights = Weights(str(source), bundle.specification.model, record.weights if record else "", _sha256(bundle.folder))
-    used = settings.model_dump(mode="json") | {"device": str(device)}
-    return judged(task, weights, manifest, chosen, predictions, names, used)
+    used = settings.model_dump(mode="json") | {"device": str(device), "groups": list(columns)}
+    return judged(task, weights, manifest, chosen, predictions, names_for(task, metrics), used, cost)
 
 
 def names_for(task: Task, further: Sequence[str] = ()) -> tuple[str, ...]:
@@ -127,8 +148,14 @@ def judged(
     predictions: Predictions,
     names: Sequence[str],
     settings: dict[str, Any],
+    cost: dict[str, Any] | None = None,
+    probable: bool = True,
 ) -> EvaluationResult:
-    """The result of predictions; raises ``MienError`` where no clip could be read."""
+    """The result of predictions; arguments as in ``EvaluationResult``.
+
+    Raises:
+        MienError: no clip could be read.
+    """
     if not predictions.clips:
         first = predictions.failures[0].reason if predictions.failures else "there are none"
         raise MienError(f"none of the {len(part.ids)} clips could be read; the first: {first}")
@@ -139,8 +166,10 @@ def judged(
     ids = predictions.ids
     units = units_of(manifest, ids)
     judgements = judge(task, predictions, names, units, videos_of(manifest, ids))
-    scores = score(judgements, settings["level"], settings["replicates"], settings["seed"])
+    drawn = settings["level"], settings["replicates"], settings["seed"]
+    groups = subgroups_of(manifest, ids, settings["groups"])
     alone = sum(unit.startswith("\0") for unit in units or ())
+    scores = score(judgements, *drawn)
     notes = [*part.notes, *_on_intervals(scores[0].interval.units, units is not None, alone)]
     if task.per_group:
         notes.append(
@@ -149,9 +178,22 @@ def judged(
         )
     if predictions.failures:
         notes.append(f"{len(predictions.failures)} of {asked} clips could not be read and are not scored")
-    unit = "clip" if units is None else "subject"
+    matrix = next((one for one in judgements if one.name == "uar"), None)
     return EvaluationResult(
-        task, weights, manifest, part, predictions, tuple(judgements), scores, unit, settings, tuple(notes)
+        task=task,
+        weights=weights,
+        manifest=manifest,
+        part=part,
+        predictions=predictions,
+        judgements=tuple(judgements),
+        scores=scores,
+        unit="clip" if units is None else "subject",
+        settings=settings,
+        notes=tuple(notes),
+        classes=by_class(matrix, task.classes, *drawn) if matrix and task.classes is not None else (),
+        groups=by_subgroup(task, predictions, groups, units, *drawn),
+        cost=cost or {},
+        probable=probable,
     )
 
 

@@ -112,10 +112,16 @@ def _without_each(sums: Floats, value: Value) -> Floats:
 
 
 def _about(
-    point: float, replicates: Floats, without: Floats, level: float, bounds: tuple[float, float] = (-np.inf, np.inf)
+    point: float,
+    replicates: Floats,
+    without: Floats,
+    level: float,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    freedom: int | None = None,
 ) -> Interval:
     units, count = len(without), int(np.isfinite(replicates).sum())
-    width = stats.t.ppf((1 + level) / 2, units - 1) * spread(replicates, without) if units > 1 else np.nan
+    freedom = units - 1 if freedom is None else freedom
+    width = stats.t.ppf((1 + level) / 2, freedom) * spread(replicates, without) if freedom > 0 else np.nan
     if not (np.isfinite(point) and np.isfinite(width)):
         return Interval(np.nan, np.nan, level, units, count)
     low, high = np.clip([point - width, point + width], *bounds)
@@ -167,34 +173,61 @@ def compare(
     if first.shape != second.shape:
         raise UsageError(f"sums of {first.shape} and {second.shape} cannot be paired; both must judge the same clips")
     points = float(value(first.sum(axis=0))), float(value(second.sum(axis=0)))
-    gap, gaps = points[0] - points[1], np.zeros(0)
-    if len(first) > 1:
-        gaps = replicate(first, value, replicates, seed) - replicate(second, value, replicates, seed)
-    without = _without_each(first, value) - _without_each(second, value)
+    both = np.concatenate([first, second], axis=1)
+    interval, p_value = contrast(both, value, level, replicates, seed)
     return Comparison(
         *points,
-        difference=gap,
-        interval=_about(gap, gaps, without, level),
-        p_value=_p_of_t(gap, spread(gaps, without), len(first) - 1, replicates),
-        p_permutation=_p_of_exchange(first, second, value, gap, replicates, seed) if len(first) > 1 else np.nan,
+        difference=points[0] - points[1],
+        interval=interval,
+        p_value=p_value,
+        p_permutation=_p_of_exchange(both, value, replicates, seed) if len(first) > 1 else np.nan,
     )
 
 
+def contrast(
+    both: Floats,
+    value: Value,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    freedom: int | None = None,
+) -> tuple[Interval, float]:
+    """Interval and two-sided p-value of the difference of a metric between two sets of items.
+
+    Args:
+        both: sums by unit, those of the first set beside those of the second, ``(C, 2 S)``.
+        value: the metric as a function of the sums ``(..., S)`` of one set.
+        freedom: degrees of freedom of Student's t; by default C - 1.
+    """
+
+    def gap(sums: Floats) -> Floats:
+        one, other = np.split(sums, 2, axis=-1)
+        return value(one) - value(other)
+
+    point, without = float(gap(both.sum(axis=0))), _without_each(both, gap)
+    values = replicate(both, gap, replicates, seed) if len(both) > 1 else np.zeros(0)
+    freedom = len(both) - 1 if freedom is None else freedom
+    interval = _about(point, values, without, level, freedom=freedom)
+    return interval, _p_of_t(point, spread(values, without), freedom, replicates)
+
+
 def _p_of_t(gap: float, error: float, freedom: int, replicates: int) -> float:
-    if not np.isfinite(error):
+    if not np.isfinite(error) or freedom < 1:
         return np.nan
     if error == 0:
         return 1.0 if gap == 0 else 1 / (replicates + 1)
     return max(2 * float(stats.t.sf(abs(gap) / error, freedom)), 1 / (replicates + 1))
 
 
-def _p_of_exchange(first: Floats, second: Floats, value: Value, gap: float, replicates: int, seed: int) -> float:
+def _p_of_exchange(both: Floats, value: Value, replicates: int, seed: int) -> float:
     """Systems that are the same could be exchanged in any unit; does the difference stand out among such exchanges?"""
     rng = np.random.default_rng([seed, 1])
+    first, second = np.split(both, 2, axis=1)
     lead, totals = first - second, (first.sum(axis=0), second.sum(axis=0))
-    rows, larger, defined = max(1, BLOCK // len(first)), 0, 0
+    gap = float(value(totals[0]) - value(totals[1]))
+    rows, larger, defined = max(1, BLOCK // len(both)), 0, 0
     for start in range(0, replicates, rows):
-        swapped = (rng.random((min(rows, replicates - start), len(first))) < 0.5) @ lead
+        swapped = (rng.random((min(rows, replicates - start), len(both))) < 0.5).astype(np.float64) @ lead
         gaps = value(totals[0] - swapped) - value(totals[1] + swapped)
         # sums are added in another order than those of ``gap``: equal ones may differ by rounding
         larger += int((np.abs(gaps) >= abs(gap) - 1e-12).sum())

@@ -13,6 +13,7 @@ from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
+from mien.evaluation.exposure import Seen, what_was_seen
 from mien.models.specification import Exposure
 
 PartName = Literal["train", "validation", "test", "all"]
@@ -68,12 +69,14 @@ class Part:
         ids: of the rows, sorted.
         digest: of the protocol that they are part of.
         notes: what a reader of the figures must know about how they were chosen and what the weights have seen.
+        seen: what the weights have seen of this corpus, in a word for every table.
     """
 
     name: PartName
     ids: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    seen: Seen
 
 
 def choose(
@@ -83,6 +86,7 @@ def choose(
     protocol: Protocol | None = None,
     ledger: tuple[Exposure, ...] = (),
     published: bool = False,
+    corpus: str = "",
 ) -> Part:
     """The rows of a part: by the given protocol, else the run's own where it fits the manifest, else column split.
 
@@ -93,6 +97,7 @@ def choose(
         protocol: overrules the run's.
         ledger: what the weights have seen according to their bundle.
         published: state that trained people or clips are among the judged ones instead of refusing it.
+        corpus: name of the corpus in ledgers; by default the manifest's folder.
 
     Raises:
         UsageError: the part is empty or undefined, or holds people or clips that the run trained on.
@@ -114,8 +119,10 @@ def choose(
     elif record is not None:
         validated = () if name == "validation" else record.protocol.validation
         notes += seen_before(manifest, ids, record, validated, published or record.protocol.settings.published)
-    notes += exposures(manifest, protocol, ledger, record)
-    return Part(name, ids, protocol.digest, tuple(dict.fromkeys(notes)))
+    seen = what_was_seen(manifest, protocol, ledger, record.protocol if record else None, corpus)
+    if name == "train" or any("trained these weights" in note for note in notes):
+        seen = Seen("clips", seen.stages)
+    return Part(name, ids, protocol.digest, tuple(dict.fromkeys([*notes, *seen.sentences()])), seen)
 
 
 def _own(manifest: Manifest, name: PartName, record: TrainingRecord | None) -> Protocol | None:
@@ -189,23 +196,3 @@ def _refuse_or_say(again: list[str], published: bool) -> str:
     if not published:
         raise UsageError(f"{text}; judge clips that it has not seen (--split test), or say --published")
     return f"{text}, as in the published protocol"
-
-
-def exposures(
-    manifest: Manifest, protocol: Protocol, ledger: tuple[Exposure, ...], record: TrainingRecord | None
-) -> list[str]:
-    """Sentences on what the ledger of the weights says about this corpus."""
-    everything = Protocol(train=tuple(manifest.ids)).digest
-    known = {protocol.digest} | ({record.protocol.digest} if record else set())
-    notes = []
-    for entry in ledger:
-        if entry.protocol in known:
-            continue
-        if entry.protocol == everything:
-            notes.append(f"{entry.stage} has seen every clip of this manifest, the judged ones among them")
-        elif entry.corpus and entry.corpus == manifest.root.name:
-            notes.append(
-                f"{entry.stage} has seen clips of {entry.corpus} under another division "
-                f"({entry.protocol[:12] or 'unknown'}): the judged ones may be among them"
-            )
-    return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mien.data.dataset import Failure
 from mien.errors import MienError, UsageError
 from mien.evaluation.tallies import Floats
+from mien.models.contract import Encoder, Features, Recogniser
 from mien.tasks import Task
 
 MOST_VIEWS = 16
@@ -32,6 +33,7 @@ class ClipPrediction:
         truth: int64 ``(T,)`` class ids (-100: unknown) or float64 ``(T, K)`` values (NaN: unknown).
         times: ``(T,)`` seconds of the frames; NaN for a task per clip.
         views: number of model inputs that were merged.
+        features: pooled features of the encoder ``(D,)``, mean over the views; None where they were not kept.
     """
 
     id: str
@@ -39,6 +41,7 @@ class ClipPrediction:
     truth: NDArray[Any]
     times: Floats
     views: int
+    features: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,10 @@ def _whole(pieces: list[ClipPrediction]) -> ClipPrediction:
         return pieces[-1]
     times, first = np.unique(np.concatenate([piece.times for piece in pieces]), return_index=True)
     output, truth = (np.concatenate([getattr(piece, name) for piece in pieces])[first] for name in ("output", "truth"))
-    return ClipPrediction(pieces[0].id, output, truth, times, sum(piece.views for piece in pieces))
+    views = sum(piece.views for piece in pieces)
+    kept = [piece.views * piece.features for piece in pieces if piece.features is not None]
+    features = np.sum(kept, axis=0) / views if len(kept) == len(pieces) else None
+    return ClipPrediction(pieces[0].id, output, truth, times, views, features)
 
 
 def predict_views(
@@ -100,6 +106,7 @@ def predict_views(
     bf16: bool = False,
     most_views: int = MOST_VIEWS,
     progress: Callable[[int], None] | None = None,
+    features: bool = False,
 ) -> Predictions:
     """Run a model over batches of ``mien.data.loader`` and merge the views of every clip.
 
@@ -112,6 +119,7 @@ def predict_views(
         bf16: multiply matrices in bfloat16 (autocast).
         most_views: views that go through the model at once; bounds memory where long clips have many.
         progress: told the number of clips done after every batch.
+        features: keep pooled features of the encoder too; the model must be a ``Recogniser``.
 
     Raises:
         MienError: the model gives values that are not finite.
@@ -120,6 +128,7 @@ def predict_views(
     device = next(model.parameters()).device
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
+    watch = _Watch(model.encoder if features and isinstance(model, Recogniser) else None)
     clips: list[ClipPrediction] = []
     failures: list[Failure] = []
     done: set[str] = set()
@@ -128,14 +137,45 @@ def predict_views(
             failures += batch["failures"]
             if batch["ids"]:
                 outputs = _forward(model, task, batch, device, bf16, most_views)
-                clips += _merged(task, batch, outputs)
+                clips += watch.join(batch, _merged(task, batch, outputs))
             if progress is not None:
                 done.update(batch["ids"], (failure.id for failure in batch["failures"]))
                 progress(len(done))
     finally:
+        watch.end()
         for module, training in modes:
             module.training = training
     return Predictions.join([Predictions(tuple(clips), tuple(failures))])
+
+
+class _Watch:
+    """Keeps what an encoder pools from every view that goes through it, until ``end``; None keeps nothing."""
+
+    def __init__(self, encoder: Encoder | None) -> None:
+        self._encoder = encoder
+        self._pooled: list[Floats] = []
+        if encoder is None:
+            return
+        forward = encoder.forward_features
+
+        def watched(inputs: Mapping[str, Tensor]) -> Features:
+            found = forward(inputs)
+            self._pooled.append(found.pooled.detach().double().cpu().numpy())
+            return found
+
+        encoder.forward_features = watched  # type: ignore[method-assign]
+
+    def join(self, batch: Mapping[str, Any], clips: list[ClipPrediction]) -> list[ClipPrediction]:
+        """The clips of a batch with what was pooled from their views."""
+        if self._encoder is None:
+            return clips
+        pooled, self._pooled = np.concatenate(self._pooled), []
+        clip = batch["clip"].numpy()
+        return [replace(one, features=pooled[clip == number].mean(axis=0)) for number, one in enumerate(clips)]
+
+    def end(self) -> None:
+        if self._encoder is not None:
+            del self._encoder.forward_features
 
 
 @torch.no_grad()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mien import __version__
 from mien.data.manifest import Manifest
-from mien.evaluation.metrics import confusion_matrix, recalls
+from mien.evaluation.classes import ClassScore
+from mien.evaluation.metrics import confusion_matrix
 from mien.evaluation.parts import Part
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.scores import Judgement, Score
+from mien.evaluation.subgroups import GroupScore
+from mien.evaluation.summary import summarise
 from mien.files import complete
 from mien.tasks import Task
 from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
@@ -56,6 +57,10 @@ class EvaluationResult:
         unit: what intervals draw: ``subject`` or ``clip``.
         settings: views, precision, device, seed, level and number of replicates.
         notes: what a reader must know: those of the part, and on the intervals.
+        classes: every class by itself; empty for continuous values.
+        groups: figures for groups of people or clips.
+        cost: what judging took: parameters, multiplications, seconds, memory; empty where no model ran.
+        probable: the outputs of a classification are probabilities, not only the chosen class.
     """
 
     task: Task
@@ -68,6 +73,10 @@ class EvaluationResult:
     unit: str
     settings: dict[str, Any]
     notes: tuple[str, ...]
+    classes: tuple[ClassScore, ...] = ()
+    groups: tuple[GroupScore, ...] = ()
+    cost: dict[str, Any] = field(default_factory=dict)
+    probable: bool = True
 
     def __getitem__(self, name: str) -> Score:
         """A score by name; raises ``KeyError``."""
@@ -128,7 +137,8 @@ class EvaluationResult:
         predictions = self.predictions
         rows = self.manifest.select(predictions.ids).frame
         kept = [column for column in ("id", "path", "start", "end", "subject") if column in rows]
-        table = rows[kept].iloc[predictions.clip_of].reset_index(drop=True)
+        groups = [column for column in dict.fromkeys(one.column for one in self.groups) if column not in kept]
+        table = rows[kept + groups].iloc[predictions.clip_of].reset_index(drop=True)
         if self.task.config.level == "frame":
             table["time"] = np.concatenate([clip.times for clip in predictions.clips])
         truth, output = predictions.truth, predictions.output
@@ -145,38 +155,7 @@ class EvaluationResult:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the predictions, for JSON; what is undefined is None."""
-        config = self.task.config
-        summary: dict[str, Any] = {
-            "mien": __version__,
-            "weights": asdict(self.weights),
-            "task": config.model_dump(mode="json"),
-            "data": {
-                "manifest": self.manifest.name,
-                "part": self.part.name,
-                "protocol": self.part.digest,
-                "clips": len(self.part.ids),
-                "scored": len(self.predictions.clips),
-                "frames": len(self.predictions.clip_of) if config.level == "frame" else None,
-            },
-            "settings": self.settings,
-            "unit": self.unit,
-            "scores": [_score(score) for score in self.scores],
-        }
-        matrix = self.confusion
-        if matrix is not None and self.task.classes is not None:
-            by_class = zip(self.task.classes, matrix.sum(axis=1), recalls(matrix.astype(np.float64)), strict=True)
-            summary["classes"] = [
-                {"name": name, "n": int(count), "recall": _number(recall)} for name, count, recall in by_class
-            ]
-            summary["confusion"] = matrix.tolist()
-        if self.task.bins is not None:
-            summary["bin_confusion"] = {name: matrix.tolist() for name, matrix in self.bin_confusions().items()}
-        if self.task.kind == "intensities":
-            summary["tenths"] = {name: table.tolist() for name, table in self.tenths().items()}
-            summary["strongest"] = self.strongest().tolist()
-        summary["not_scored"] = [asdict(failure) for failure in self.predictions.failures]
-        summary["notes"] = list(self.notes)
-        return summary
+        return summarise(self)
 
     def write(self, folder: Path | str) -> dict[str, Path]:
         """Write ``metrics.json``, ``predictions.csv``, pictures and ``report.html``; each appears only when complete.
@@ -221,24 +200,3 @@ def videos_of(manifest: Manifest, ids: list[str]) -> list[str]:
     """Recording that every clip is part of; two people in one file are two recordings."""
     people = units_of(manifest, ids) or [""] * len(ids)
     return [f"{path}\n{person}" for path, person in zip(manifest.column("path", ids), people, strict=True)]
-
-
-def _score(score: Score) -> dict[str, Any]:
-    interval = score.interval
-    return {
-        "name": score.name,
-        "title": score.title,
-        "higher_is_better": score.higher_is_better,
-        "value": _number(score.value),
-        "low": _number(interval.low),
-        "high": _number(interval.high),
-        "level": interval.level,
-        "n": score.n,
-        "counted": score.counted,
-        "units": interval.units,
-        "replicates": interval.replicates,
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""What the ledger of weights says about the corpus that they are judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mien.data.manifest import Manifest
+from mien.data.protocol import Protocol
+from mien.models.specification import Exposure
+
+Level = Literal["unknown", "unseen", "corpus", "perhaps", "clips"]
+# From the least to the most that weights can have seen of what they are judged on, as every table says it.
+MARKS: dict[Level, str] = {
+    "unknown": "not recorded",
+    "unseen": "no: corpus not in the ledger",
+    "corpus": "in-sample corpus, held-out clips",
+    "perhaps": "in-sample corpus, perhaps these clips",
+    "clips": "in-sample: these clips",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What weights have seen of the judged corpus.
+
+    Attributes:
+        level: the most of what any stage of training has seen; see ``MARKS``.
+        stages: ``(stage, corpus, level)`` of every entry of the ledger that speaks of this corpus.
+    """
+
+    level: Level
+    stages: tuple[tuple[str, str, Level], ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """As tables say it."""
+        return MARKS[self.level]
+
+    @property
+    def in_sample(self) -> bool:
+        """True where the corpus is in the ledger, whichever of its clips."""
+        return self.level in ("corpus", "perhaps", "clips")
+
+    def sentences(self) -> list[str]:
+        """For the notes of a result: what a reader would not expect of a held-out part."""
+        said = {
+            "clips": "{} has seen every clip of this manifest, the judged ones among them",
+            "perhaps": "{} has seen clips of {} under another division: the judged ones may be among them",
+        }
+        return [said[level].format(stage, corpus) for stage, corpus, level in self.stages if level in said]
+
+
+def what_was_seen(
+    manifest: Manifest,
+    protocol: Protocol,
+    ledger: Iterable[Exposure],
+    trained_under: Protocol | None = None,
+    corpus: str = "",
+) -> Seen:
+    """Compare the ledger with the judged corpus, by digest of the protocol and by name.
+
+    Args:
+        manifest: the corpus; its names are ``corpus`` or its folder's, and those in its column ``corpus``.
+        protocol: under which its clips are judged.
+        ledger: of the weights; empty: nothing is known.
+        trained_under: protocol of the run that made the weights; it has been compared clip by clip.
+    """
+    entries = tuple(ledger)
+    if not entries:
+        return Seen("unknown")
+    everything = Protocol(train=tuple(manifest.ids)).digest
+    held_out = {protocol.digest} | ({trained_under.digest} if trained_under else set())
+    names = {(corpus or manifest.root.name).casefold()}
+    if manifest.has("corpus"):
+        names |= {str(name).casefold() for name in manifest.column("corpus").dropna()}
+    stages: list[tuple[str, str, Level]] = []
+    for entry in entries:
+        if entry.protocol and entry.protocol in held_out:
+            stages.append((entry.stage, entry.corpus, "corpus"))
+        elif entry.protocol == everything:
+            stages.append((entry.stage, entry.corpus, "clips"))
+        elif entry.corpus.casefold() in names:
+            stages.append((entry.stage, entry.corpus, "perhaps"))
+    order = list(MARKS)
+    return Seen(max((level for _, _, level in stages), key=order.index, default="unseen"), tuple(stages))

@@ -1,0 +1,120 @@
+"""A result as plain data for ``metrics.json``; what is undefined is None."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien import __version__
+from mien.evaluation.calibration import reliability
+from mien.evaluation.classes import ClassScore
+from mien.evaluation.intervals import Interval
+from mien.evaluation.scores import Score
+from mien.evaluation.subgroups import GroupScore
+
+if TYPE_CHECKING:
+    from mien.evaluation.result import EvaluationResult
+
+
+def summarise(result: EvaluationResult) -> dict[str, Any]:
+    """Everything but the predictions."""
+    config = result.task.config
+    summary: dict[str, Any] = {
+        "mien": __version__,
+        "weights": asdict(result.weights),
+        "task": config.model_dump(mode="json"),
+        "data": {
+            "manifest": result.manifest.name,
+            "part": result.part.name,
+            "protocol": result.part.digest,
+            "clips": len(result.part.ids),
+            "scored": len(result.predictions.clips),
+            "frames": len(result.predictions.clip_of) if config.level == "frame" else None,
+        },
+        "seen": asdict(result.part.seen) | {"mark": result.part.seen.mark},
+        "settings": result.settings,
+        "unit": result.unit,
+        "scores": [_score(score) for score in result.scores],
+    }
+    matrix = result.confusion
+    if matrix is not None:
+        summary["classes"] = [_class(one) for one in result.classes]
+        summary["confusion"] = matrix.tolist()
+        if result.probable:
+            summary["reliability"] = _reliability(result)
+    if result.groups:
+        summary["groups"] = [_group(one) for one in result.groups]
+    if result.task.bins is not None:
+        summary["bin_confusion"] = {name: table.tolist() for name, table in result.bin_confusions().items()}
+    if result.task.kind == "intensities":
+        summary["tenths"] = {name: table.tolist() for name, table in result.tenths().items()}
+        summary["strongest"] = result.strongest().tolist()
+    summary["cost"] = result.cost
+    summary["not_scored"] = [asdict(failure) for failure in result.predictions.failures]
+    summary["notes"] = list(result.notes)
+    return summary
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "name": score.name,
+        "title": score.title,
+        "higher_is_better": score.higher_is_better,
+        "value": finite(score.value),
+        **_ends(score.interval),
+        "level": score.interval.level,
+        "n": score.n,
+        "counted": score.counted,
+        "units": score.interval.units,
+        "replicates": score.interval.replicates,
+    }
+
+
+def _ends(interval: Interval) -> dict[str, float | None]:
+    return {"low": finite(interval.low), "high": finite(interval.high)}
+
+
+def _class(one: ClassScore) -> dict[str, Any]:
+    measures = {name: {"value": finite(value), **_ends(one.intervals[name])} for name, value in one.values.items()}
+    return {"name": one.name, "n": one.true, "predicted": one.predicted, **measures}
+
+
+def _group(one: GroupScore) -> dict[str, Any]:
+    gap = one.gap
+    return {
+        "column": one.column,
+        "group": one.group,
+        "clips": one.clips,
+        "units": one.subjects,
+        "metric": one.score.name,
+        "title": one.score.title,
+        "value": finite(one.score.value),
+        **_ends(one.score.interval),
+        "gap": None
+        if gap is None
+        else {
+            "value": finite(gap.difference),
+            **_ends(gap.interval),
+            "p": finite(gap.p_value),
+            "p_holm": finite(gap.p_holm),
+        },
+    }
+
+
+def _reliability(result: EvaluationResult) -> dict[str, list[Any]]:
+    known = result.predictions.truth >= 0
+    curve = reliability(result.predictions.truth[known], result.predictions.output[known])
+    return {
+        "edges": np.round(curve.edges, 6).tolist(),
+        "count": curve.count.tolist(),
+        "confidence": [finite(value) for value in curve.confidence],
+        "accuracy": [finite(value) for value in curve.accuracy],
+    }
