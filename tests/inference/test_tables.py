@@ -36,6 +36,7 @@ def test_csv_as_another_reader_sees_it(classified: Timeline, tmp_path: Path) -> 
         "confidence",
         "face",
         "used",
+        "abstain",
     ]
     assert len(rows) == len(classified)
     last = classified.frame.iloc[-1]

@@ -14,7 +14,14 @@ MakeRows = Callable[..., Rows]
 
 def test_columns_stand_in_the_documented_order(classified: Timeline) -> None:
     assert tuple(classified.frame.index.names) == INDEX
-    assert tuple(classified.frame.columns) == (*classified.outputs, "prediction", "confidence", "face", "used")
+    assert tuple(classified.frame.columns) == (
+        *classified.outputs,
+        "prediction",
+        "confidence",
+        "face",
+        "used",
+        "abstain",
+    )
 
 
 def test_rows_are_sorted_by_the_index(classified: Timeline) -> None:

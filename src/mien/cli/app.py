@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "pretrain": "Self-supervised pretraining from a recipe.",
     "train": "Fine-tuning from a recipe.",
     "evaluate": "Judge a run or bundle on a manifest: metrics with intervals, predictions, figures.",
+    "calibrate": "Make a bundle's confidence mean what it says, and let it abstain.",
     "predict": "Read apparent emotion from videos into timelines, reports and overlays.",
     "embed": "Encoder features of videos over time.",
     "convert": "Published checkpoints ↔ bundles, strict and without executing them.",

@@ -51,13 +51,18 @@ def predict(
     bf16: Bfloat16 = False,
     batch: Batch = None,
     threads: Threads = None,
+    confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Abstain below this probability; default: what the bundle says.")
+    ] = None,
+    least_face: Annotated[float, typer.Option(min=0, help="Abstain from faces of fewer pixels.")] = 32,
+    least_light: Annotated[float, typer.Option(min=0, max=255, help="Abstain below this mean brightness.")] = 20,
     yes: Annotated[bool, typer.Option("--yes", help="Download what a published model needs without asking.")] = False,
 ) -> None:
     """Read apparent emotion from videos: every face is followed, and a timeline is written per recording.
 
     Without a form named, the table (CSV) and the report (HTML) are written. Nothing leaves this machine, and no picture
     of a face is kept unless --thumbnails, --overlay or --circumplex asks for it. A published model by name (viper-va)
-    is explained, and downloaded once you agree.
+    is explained, and downloaded once you agree. The column abstain says where the model should not be asked, and why.
     """
     from mien.extraction.published import is_published
     from mien.inference import PredictSettings
@@ -74,7 +79,16 @@ def predict(
     }
     formats = [form for form, wanted in chosen.items() if wanted] or ["csv", "html"]
     settings = PredictSettings(
-        step=parse_step(step), hop=hop, detector=detector, device=device, bf16=bf16, batch=batch, threads=threads
+        step=parse_step(step),
+        hop=hop,
+        confidence=confidence,
+        least_face=least_face,
+        least_light=least_light,
+        detector=detector,
+        device=device,
+        bf16=bf16,
+        batch=batch,
+        threads=threads,
     )
     if is_published(model):
         model = obtain_published(model, yes)

@@ -139,13 +139,25 @@ def _result(timeline: Timeline, paths: dict[str, Path], seconds: float) -> dict[
         "faces": len(timeline.faces()),
         "rows": len(timeline),
         "seen": round(float(timeline.frame["used"].ne("").mean()), 4) if len(timeline) else 0.0,
+        **_unanswered(timeline),
         "seconds": round(seconds, 3),
         "files": {form: str(path) for form, path in paths.items()},
     }
 
 
+def _unanswered(timeline: Timeline) -> dict[str, Any]:
+    """Share of rows from which the model abstains, by reason; nothing for features."""
+    if "abstain" not in timeline.frame:
+        return {}
+    shares = timeline.frame["abstain"].replace("", None).value_counts() / max(len(timeline), 1)
+    return {"abstained": {str(reason): round(float(share), 4) for reason, share in shares.items()}}
+
+
 def _line(result: dict[str, Any]) -> str:
     faces = result["faces"]
     found = "no face" if not faces else "1 face" if faces == 1 else f"{faces} faces"
+    # that nobody was there is told by the number of faces
+    abstained = [f"{why} {share:.0%}" for why, share in result.get("abstained", {}).items() if why != "no face"]
     work = f"{found} in {result['duration']:.1f} s, {result['rows']} rows, done in {result['seconds']:.1f} s"
+    work += f"; no answer: {', '.join(abstained)}" if abstained else ""
     return f"{result['file']}: {work} → {', '.join(result['files'].values())}"

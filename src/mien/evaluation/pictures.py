@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mien.evaluation.predictions import ClipPrediction, Predictions
+from mien.evaluation.selective import risk_coverage, risk_coverage_picture
 from mien.evaluation.tallies import Floats
 
 if TYPE_CHECKING:
@@ -21,10 +22,17 @@ TRUTH, OUTPUT = "#0072B2", "#D55E00"
 
 
 def draw(result: EvaluationResult) -> dict[str, bytes]:
-    """PNG files by name: ``confusion`` for classes, ``scatter`` for values, ``curves`` for values over time."""
+    """PNG files by name.
+
+    ``confusion`` and ``risk_coverage`` for classes, ``scatter`` for values, ``curves`` for values over time.
+    """
     predictions = result.predictions
     if result.confusion is not None and result.task.classes is not None:
-        return {"confusion": _png(confusion_picture(result.confusion, result.task.classes))}
+        drawn = {"confusion": _png(confusion_picture(result.confusion, result.task.classes))}
+        if (predictions.truth >= 0).any():
+            curve = risk_coverage(predictions.truth, predictions.output)
+            drawn["risk_coverage"] = _png(risk_coverage_picture(curve))
+        return drawn
     pictures = {"scatter": _png(scatter_picture(predictions, result.task.columns()))}
     if result.task.config.level == "frame":
         pictures["curves"] = _png(curves_picture(predictions, result.task.columns()))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 50
 CAPTIONS = {
     "confusion": "Confusion matrix: rows are the truth, percentages are of the true class",
+    "risk_coverage": "What abstaining would buy: wrong answers by the share of clips answered, the surest first",
     "scatter": "Truth against output; on the grey line they agree",
     "curves": "Truth and output over time in the longest clips",
 }

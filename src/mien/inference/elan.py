@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mien.files import complete
+from mien.inference.abstention import NO_FACE
 from mien.inference.timeline import NOBODY, Timeline
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -59,7 +60,7 @@ def write_eaf(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
 
     Tiers are called ``face <id> <output>`` and hold one annotation per row with the value to three decimals; a
     classification also has ``face <id> prediction``, in which neighbouring rows of one class are one annotation.
-    Spans in which nothing was seen stay empty.
+    ``face <id> abstain`` says where and why the model should not be asked. Spans in which nothing was seen stay empty.
     """
     (info,) = timeline.files.values()
     document = _Document()
@@ -69,7 +70,10 @@ def write_eaf(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
             continue
         label = "nobody" if track == NOBODY else f"face {track}"
         if "prediction" in rows:
-            document.add_tier(f"{label} prediction", label, "prediction", _runs(rows))
+            document.add_tier(f"{label} prediction", label, "prediction", _runs(rows, "prediction"))
+        if "abstain" in rows:
+            unanswered = rows[~rows["abstain"].isin(["", NO_FACE])]
+            document.add_tier(f"{label} abstain", label, "abstain", _runs(unanswered, "abstain"))
         for name in timeline.outputs:
             document.add_tier(f"{label} {name}", label, "value", _values(rows, name))
     root = _root(document, Path(info.path), Path(path))
@@ -90,9 +94,9 @@ def _values(rows: pd.DataFrame, name: str) -> list[Span]:
     return [(start, end, f"{value:.3f}") for start, end, value in _spans(rows, name)]
 
 
-def _runs(rows: pd.DataFrame) -> list[Span]:
+def _runs(rows: pd.DataFrame, name: str) -> list[Span]:
     runs: list[Span] = []
-    for start, end, value in _spans(rows, "prediction"):
+    for start, end, value in _spans(rows, name):
         if runs and runs[-1][1] == start and runs[-1][2] == value:
             runs[-1] = (runs[-1][0], end, str(value))
         else:
@@ -123,7 +127,7 @@ def _root(document: _Document, video: Path, target: Path) -> xml.Element:
     for milliseconds, name in sorted(document.slots, key=lambda slot: slot[0]):
         xml.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(milliseconds))
     root.extend(document.tiers)
-    for kind in ("prediction", "value"):
+    for kind in ("prediction", "value", "abstain"):
         attributes = {"LINGUISTIC_TYPE_ID": kind, "TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false"}
         xml.SubElement(root, "LINGUISTIC_TYPE", attributes)
     for stereotype, description in _CONSTRAINTS.items():

@@ -18,6 +18,7 @@ from mien.errors import UsageError
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
 from mien.models.contract import Recogniser
+from mien.models.familiarity import unfamiliarity
 
 Values = NDArray[np.float64]  # (T', K): one row for a whole window, or one per output over time
 Key = TypeVar("Key")
@@ -34,24 +35,38 @@ class Predictor:
         self.kind = self.task.kind
         self.outputs = self.task.columns()
         self.per_frame = self.task.config.level == "frame"
+        self.calibration = bundle.specification.calibration
+        self.width = len(self.outputs) + self._tells_strangeness
         self._model = bundle.model.eval().to(device_of(settings))
         self._settings = settings
 
+    @property
+    def _tells_strangeness(self) -> bool:
+        return self.calibration is not None and self.calibration.limit is not None
+
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """``(B, T', K)``."""
+        """``(B, T', width)``: the outputs, then how unlike training clips the window is, where that is known."""
         with torch.inference_mode(), _precision(self._settings):
-            values = self.task.read(self._model(batch))
-        return values if self.per_frame else values[:, None]
+            features = self._model.encoder.forward_features(batch)
+            values = self.task.read(self._model.head(features, batch))
+        values = values if self.per_frame else values[:, None]
+        if not self._tells_strangeness:
+            return values
+        assert self.calibration is not None
+        strange = unfamiliarity(features.pooled, self.calibration).to(values)
+        return torch.cat([values, strange[:, None, None].expand(-1, values.shape[1], 1)], dim=-1)
 
 
 class Embedder:
     """Windows → features of the encoder, named f0, f1, ..."""
 
     kind = "features"
+    calibration = None
 
     def __init__(self, bundle: Bundle, settings: PredictSettings) -> None:
         encoder = bundle.encoder
         self.outputs = tuple(f"f{i}" for i in range(encoder.feature_dim))
+        self.width = len(self.outputs)
         self.per_frame = settings.features == "frames"
         self._encoder = encoder.eval().to(device_of(settings))
         self._settings = settings

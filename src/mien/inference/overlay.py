@@ -121,6 +121,8 @@ class Painter:
         row = glance.row
         if row is None or np.isnan(row[self._timeline.outputs[0]]):
             return f"face {glance.track}"
+        if row["abstain"]:
+            return f"face {glance.track}: {row['abstain']}"
         if self._timeline.kind == "classification":
             return f"face {glance.track}: {row['prediction']} {row['confidence']:.2f}"
         values = ", ".join(f"{name} {row[name]:+.2f}" for name in self._timeline.outputs[:_SHOWN])

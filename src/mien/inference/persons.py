@@ -17,6 +17,7 @@ class Person:
     trail: BoxTrail = field(default_factory=BoxTrail)
     stretch: Stretch | None = None
     seen: float = 0.0  # seconds until which it was there
+    light: list[tuple[float, float]] = field(default_factory=list)  # time and brightness of what the model is shown
 
 
 @dataclass(frozen=True)

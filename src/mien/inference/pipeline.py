@@ -12,6 +12,7 @@ import pandas as pd
 
 from mien.checkpoints.bundle import Bundle, load
 from mien.errors import MienError, UsageError
+from mien.inference.abstention import reasons
 from mien.inference.boxes import BoxTrail
 from mien.inference.forward import Batches, Embedder, Predictor, Reader
 from mien.inference.grid import Grid, frame_grid, regular_grid
@@ -142,9 +143,7 @@ class _Job:
         listens = self._inputs.sound is not None and info.sound is not None
         with ExitStack() as stack:
             hearing = stack.enter_context(self._hearing(info.path)) if listens else None
-            recording = Recording(
-                self._inputs, grid, batches, len(self._reader.outputs), self._settings, hearing, self._clock
-            )
+            recording = Recording(self._inputs, grid, batches, self._reader.width, self._settings, hearing, self._clock)
             whole = self._inputs.video.crop is None
             frames = stack.enter_context(closing(watch(video, self._settings, whole, self._clock)))
             blocks = list(recording.rows(frames, self._progress))
@@ -163,7 +162,7 @@ class _Job:
         self, path: str, stretches: list[tuple[float, float]], grid: Grid, batches: Batches[Span], listens: bool
     ) -> list[Rows]:
         """Rows of the stretches without a face."""
-        width = len(self._reader.outputs)
+        width = self._reader.width
         if not listens:
             return list(silent_rows(stretches, grid, width))
         with self._hearing(path) as hearing:
@@ -202,15 +201,36 @@ class _Job:
             info.sound is not None,
         )
         trails = {track: person.trail for track, person in sorted(persons.items())}
+        tracks = _tracks(info.path, trails)
+        rows = [self._judge(block, tracks, persons.get(block.track)) for block in blocks]
         return make_timeline(
-            {info.path: list(blocks)},
+            {info.path: rows},
             self._reader.kind,
             self._reader.outputs,
             {info.path: file},
-            _tracks(info.path, trails),
+            tracks,
             self._model,
             None if self._per_frame_step() and len(grid.times) else self._step(),
         )
+
+    def _judge(self, block: Rows, tracks: pd.DataFrame, person: Person | None) -> Rows:
+        """The block with its outputs alone, how strange it is, and why it should not be taken for an answer."""
+        count, reader = len(self._reader.outputs), self._reader
+        if block.values.shape[1] > count:
+            block.strangeness, block.values = block.values[:, count], block.values[:, :count]
+        if isinstance(reader, Embedder):
+            return block
+        followed = self._inputs.video is not None and self._inputs.video.crop is not None
+        boxes = tracks[tracks["track"] == block.track] if followed else tracks[:0]
+        block.abstain = reasons(
+            block,
+            self._settings,
+            reader.calibration,
+            boxes[list(TRACK_COLUMNS[2:])].to_numpy(float),
+            np.array(person.light if person else [], dtype=float).reshape(-1, 2),
+            reader.kind == "classification",
+        )
+        return block
 
 
 def _tracks(path: str, trails: dict[int, BoxTrail]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from mien.data.inputs import sound_span, square, to_tensors
 from mien.faces.crop import Cropper
 from mien.faces.types import Image, TrackedFrame
 from mien.faces.warp import Square, cut
+from mien.inference.abstention import brightness
 from mien.inference.average import TrackRows
 from mien.inference.forward import Batches, Values
 from mien.inference.grid import Grid
@@ -86,7 +87,9 @@ class Recording:
             place = None if self._cropper is None else self._cropper.place(face.track, frame.time, face)
             assert person.stretch is not None
             if person.stretch.wants(frame.index):
-                for window in person.stretch.push(frame.index, frame.time, self._picture(frame.image, place)):
+                picture = self._picture(frame.image, place)
+                person.light.append((frame.time, brightness(picture)))
+                for window in person.stretch.push(frame.index, frame.time, picture):
                     self._submit(window)
         for person in self.persons.values():
             if person.stretch is not None and frame.time - person.seen > self._settings.gap:

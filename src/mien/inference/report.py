@@ -15,6 +15,7 @@ import pandas as pd
 from mien.errors import UsageError
 from mien.files import complete
 from mien.inference import charts
+from mien.inference.abstention import NO_FACE
 from mien.inference.colours import class_colour, face_colour
 from mien.inference.timeline import NOBODY, FileInfo, Timeline
 from mien.pages import FOOTER, page
@@ -116,8 +117,16 @@ def _card(timeline: Timeline, track: int, info: FileInfo, pictures: Sequence[tup
     )
     strip = f'<div class="thumbnails">{figures}</div>' if figures else ""
     share = f"seen for {seen:.1f} s of {info.duration:.1f} s" if track != NOBODY else ""
+    share += _unanswered(rows, lengths)
     head = f'<div class="head"><h2>{heading}</h2><p class="soft">{share}</p></div>'
     return f'<section class="card">{head}{strip}{body}</section>'
+
+
+def _unanswered(rows: pd.DataFrame, lengths: pd.Index) -> str:
+    """How long the model should not be asked, by reason; rows without anything to see are told already."""
+    seconds = pd.Series(np.asarray(lengths, dtype=float)).groupby(rows["abstain"].to_numpy()).sum()
+    told = [f"{reason} {seconds[reason]:.1f} s" for reason in seconds.index if reason not in ("", NO_FACE)]
+    return f" · no answer: {', '.join(told)}" if told else ""
 
 
 def value_range(timeline: Timeline) -> tuple[float, float]:

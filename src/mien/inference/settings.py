@@ -21,6 +21,10 @@ class PredictSettings(BaseModel):
             in any case.
         batch: windows per forward pass. None: 1 on the CPU, where more gain nothing, else 8.
         features: what ``embed`` gives: the clip's ``pooled`` features, or those over time, ``frames``.
+        least_face: pixels; a face whose box has a shorter side than that is answered with "too small".
+        least_light: mean brightness 0..255 of what the model is shown, below which the answer is "too dark".
+        confidence: probability below which the answer is "low confidence". None: what ``mien calibrate`` stored in the
+            bundle, if anything.
         detector: path of a YuNet ONNX file; None takes the MTCNN that ships with mien.
         device: where the model runs: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is one.
         bf16: run the model in bfloat16 (autocast): faster on hardware that has it, values change in the third digit.
@@ -35,6 +39,9 @@ class PredictSettings(BaseModel):
     gap: float = Field(default=1.0, ge=0)
     batch: int | None = Field(default=None, ge=1)
     features: Literal["pooled", "frames"] = "pooled"
+    least_face: float = Field(default=32.0, ge=0)
+    least_light: float = Field(default=20.0, ge=0, le=255)
+    confidence: float | None = Field(default=None, ge=0, le=1)
     detector: Path | None = None
     device: str = "cpu"
     bf16: bool = False

@@ -13,6 +13,8 @@ import torch
 from mien.checkpoints.bundle import Bundle
 from mien.errors import UsageError
 from mien.extraction.recording import RecordingStreams
+from mien.inference.abstention import reasons
+from mien.inference.forward import Predictor
 from mien.inference.settings import PredictSettings
 from mien.inference.timeline import NOBODY, TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
 from mien.media import probe
@@ -56,19 +58,23 @@ def _read(
     assert bundle.task is not None
     info = probe(path)
     edges = _edges(info.duration, settings.window)
-    model = bundle.model.to(device)
+    reader = Predictor(bundle, settings.model_copy(update={"device": device}))
     values, used = [], []
     for start, end in pairwise(edges):
         tensors, names = streams.read(Path(path), float(start), float(end))
-        outputs = bundle.task.read(model({name: value.to(device) for name, value in tensors.items()}))
-        values.append(outputs[0].double().cpu().numpy())
+        outputs = reader({name: value.to(device) for name, value in tensors.items()})
+        values.append(outputs[0, 0].double().cpu().numpy())
         used.append("+".join(names))
         progress(float(end), info.duration)
     picture = info.picture
     fps = round(picture.fps, 6) if picture and np.isfinite(picture.fps) else 0.0
     size = (picture.width, picture.height) if picture else (0, 0)
     file = FileInfo(info.path, round(info.duration, 6), *size, fps, info.sound is not None)
-    rows = Rows(NOBODY, edges[:-1], edges[1:], np.stack(values), np.zeros(len(values)), used)
+    read, count = np.stack(values), len(reader.outputs)
+    strange = read[:, count] if reader.width > count else np.full(len(read), np.nan)
+    rows = Rows(NOBODY, edges[:-1], edges[1:], read[:, :count], np.zeros(len(read)), used, strange)
+    unseen = np.zeros((0, 6))
+    rows.abstain = reasons(rows, settings, reader.calibration, unseen, unseen, reader.kind == "classification")
     return make_timeline(
         {info.path: [rows]},
         bundle.task.kind,

@@ -15,9 +15,10 @@ from mien.files import complete
 from mien.inference.timeline import DECIMALS, INDEX, TRACK_COLUMNS, FileInfo, Timeline
 
 FORMAT = 1
-_TEXT = ("file", "prediction", "used")
+_TEXT = ("file", "prediction", "used", "abstain")
 _JUDGED = ("prediction", "confidence")
 _LAST = ("face", "used")
+_ABSTAIN = "abstain"
 
 
 def write_csv(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
@@ -41,8 +42,10 @@ def read_csv(path: str | os.PathLike[str]) -> Timeline:
             table[name] = pd.to_numeric(table[name].where(table[name] != ""))
     except ValueError as error:
         raise MienError(f"{path}: the column {name!r} holds something that is no number ({error})") from error
-    outputs = tuple(name for name in table.columns if name not in {*INDEX, *_JUDGED, *_LAST})
+    outputs = tuple(name for name in table.columns if name not in {*INDEX, *_JUDGED, *_LAST, _ABSTAIN})
     kind = "classification" if "prediction" in table else _kind_of(outputs)
+    if kind != "features" and _ABSTAIN not in table:
+        raise MienError(f"{path}: the column {_ABSTAIN!r} is missing; give a file that this version's to_csv wrote")
     ends = table.groupby("file", sort=False)["end"].max()
     files = {str(name): FileInfo(str(name), float(end)) for name, end in ends.items()}
     return Timeline(_indexed(table), kind, outputs, files)
@@ -58,7 +61,7 @@ def _indexed(table: pd.DataFrame) -> pd.DataFrame:
         if name in table:
             table[name] = table[name].astype("str")
     if "prediction" in table:
-        table["prediction"] = table["prediction"].where(table["confidence"].notna())
+        table["prediction"] = table["prediction"].where(table["prediction"].fillna("") != "")
     table["track"] = table["track"].astype("int64")
     for number in [name for name in table if name not in (*_TEXT, "track")]:
         table[number] = table[number].astype("float64")

@@ -19,7 +19,7 @@ NOBODY = -1  # track id of spans in which no face was there to follow
 DECIMALS = 6  # of all numbers in the table, so that every format reads back the same values
 Floats = NDArray[np.float64]
 
-_RESERVED = {*INDEX, "prediction", "confidence", "face", "used"}
+_RESERVED = {*INDEX, "prediction", "confidence", "face", "used", "abstain"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Rows:
         values: float ``(R, K)``, NaN where nothing could be seen or heard.
         face: float ``(R,)`` share of the span's frames in which the track's face was there, 0..1.
         used: which modalities the values come from, ``"video"``, ``"sound"``, ``"video+sound"`` or ``""``, per row.
+        strangeness: float ``(R,)`` how unlike training clips it is, 1 is the limit; NaN where the bundle cannot tell.
+        abstain: why the row should not be taken for an answer, ``""`` where it may be.
     """
 
     track: int
@@ -52,6 +54,14 @@ class Rows:
     values: Floats
     face: Floats
     used: list[str]
+    strangeness: Floats = field(default_factory=lambda: np.zeros(0))
+    abstain: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len(self.strangeness) != len(self.start):
+            self.strangeness = np.full(len(self.start), np.nan)
+        if len(self.abstain) != len(self.start):
+            self.abstain = ["" if used else "no face" for used in self.used]
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,10 @@ class Timeline:
             -1 stands for spans in which nobody was seen. Columns in this order: one per output;
             for classification ``prediction`` (the most probable class) and ``confidence`` (its probability);
             ``face`` (share of the span's frames in which this face was seen, 0..1) and ``used`` (the modalities that
-            the values come from, joined by ``+``). Where there was nothing to see, values are NaN; a row is never
-            left out: at every moment of a file there is one.
+            the values come from, joined by ``+``); but for features ``abstain``, the reason why a row should not be
+            taken for an answer (``no face``, ``too small``, ``too dark``, ``out of distribution``,
+            ``low confidence``), empty where it may be; ``prediction`` is missing where it may not. Where there was
+            nothing to see, values are NaN; a row is never left out: at every moment of a file there is one.
         kind: the task's kind (``classification``, ``dimensions``, ...) or ``features``.
         outputs: names of the output columns.
         files: what is known of every recording.
@@ -202,7 +214,7 @@ def columns_of(kind: str, outputs: Sequence[str]) -> tuple[str, ...]:
     if len(set(outputs)) != len(outputs):
         raise MienError(f"output names must differ; got {', '.join(outputs)}")
     judged = ("prediction", "confidence") if kind == "classification" else ()
-    return (*outputs, *judged, "face", "used")
+    return (*outputs, *judged, "face", "used", *(() if kind == "features" else ("abstain",)))
 
 
 def make_timeline(
@@ -230,20 +242,25 @@ def _file_frame(name: str, blocks: Sequence[Rows], kind: str, outputs: Sequence[
     track = np.concatenate([np.full(len(block.start), block.track, dtype=np.int64) for block in blocks])
     data = dict(zip(outputs, values.round(DECIMALS).T, strict=True))
     frame = pd.DataFrame(data, columns=list(outputs))
+    abstain = pd.Series([reason for block in blocks for reason in block.abstain], dtype="str")
     if kind == "classification":
-        frame = frame.join(_judged(values, outputs))
+        frame = frame.join(_judged(values, outputs, abstain.eq("").to_numpy(dtype=bool)))
     frame["face"] = np.concatenate([block.face for block in blocks]).round(DECIMALS)
     frame["used"] = pd.Series([used for block in blocks for used in block.used], dtype="str")
+    frame["abstain"] = abstain
     file = np.full(len(frame), name, dtype=object)
     index = pd.MultiIndex.from_arrays([pd.Index(file, dtype="str"), track, start, end], names=list(INDEX))
     return frame.set_axis(index)[list(columns)]
 
 
-def _judged(values: Floats, outputs: Sequence[str]) -> pd.DataFrame:
-    """``prediction`` and ``confidence`` of probabilities ``(R, K)``; missing where the row is NaN."""
+def _judged(values: Floats, outputs: Sequence[str], answered: NDArray[np.bool_]) -> pd.DataFrame:
+    """``prediction`` and ``confidence`` of probabilities ``(R, K)``; missing where the row is NaN.
+
+    ``prediction`` is missing, too, where the model is not to be asked.
+    """
     seen = complete(values)
     safe = np.where(seen[:, None], values, 0.0)
-    prediction = pd.Series(np.asarray(outputs, dtype=object)[safe.argmax(axis=1)], dtype="str").where(seen)
+    prediction = pd.Series(np.asarray(outputs, dtype=object)[safe.argmax(axis=1)], dtype="str").where(seen & answered)
     confidence = np.where(seen, safe.max(axis=1, initial=0.0), np.nan).round(DECIMALS)
     return pd.DataFrame({"prediction": prediction, "confidence": confidence})
 

@@ -121,11 +121,34 @@ class Provenance(_Frozen):
     notes: tuple[str, ...] = ()
 
 
+class Calibration(_Frozen):
+    """What held-out clips taught about when answers deserve trust (``mien calibrate``).
+
+    The temperature of a classification is an option of its task. ``clips`` held-out clips of the protocol with the
+    digest ``protocol`` were used. An answer below ``confidence`` is abstained from; None: none is. ``mean`` and
+    ``spread`` are of every pooled feature over training clips; a clip whose ``distance`` is above ``limit`` is unlike
+    anything seen in training.
+    """
+
+    clips: int = Field(ge=1)
+    protocol: str = ""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    mean: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
+    limit: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Calibration:
+        if len(self.mean) != len(self.spread) or (self.limit is not None and not self.mean):
+            raise ValueError("mean, spread and limit belong together")
+        return self
+
+
 class Specification(_Frozen):
     """Everything needed to rebuild a model and run it on a raw recording.
 
     ``model`` is a registered name and ``arguments`` are keyword arguments for its builder.
-    ``task`` is None for a bare encoder (embedding only).
+    ``task`` is None for a bare encoder (embedding only); ``calibration`` where it was calibrated.
     """
 
     format: Literal[1] = 1
@@ -134,3 +157,4 @@ class Specification(_Frozen):
     inputs: Inputs
     task: TaskConfig | None = None
     provenance: Provenance = Provenance()
+    calibration: Calibration | None = None

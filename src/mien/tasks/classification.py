@@ -24,6 +24,8 @@ class ClassificationOptions(HeadOptions):
     Attributes:
         target: manifest column (per frame: column of the label file) with class names or ids.
         label_smoothing: see ``mien.tasks.losses.cross_entropy``.
+        temperature: raw outputs are divided by it before they are read as probabilities; above 1 makes them milder.
+            ``mien calibrate`` fits it on held-out clips; the loss does not know it.
         class_weights: one weight per class in the loss; ``balanced``: clips / (classes x clips of the class) over the
             training part; None: all count the same.
         metric: what selects checkpoints and is reported first.
@@ -33,6 +35,7 @@ class ClassificationOptions(HeadOptions):
 
     target: str = "label"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    temperature: float = Field(default=1.0, gt=0)
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     metric: Literal["uar", "war", "macro_f1", "weighted_f1"] = "uar"
     per: Literal["clip", "group"] = "clip"
@@ -94,7 +97,7 @@ class Classification(Task):
         )
 
     def read(self, outputs: Tensor) -> Tensor:
-        return outputs.float().softmax(dim=-1)
+        return (outputs.float() / self.options.temperature).softmax(dim=-1)
 
     def metrics(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.options.metric, "uar", "war", "macro_f1", "weighted_f1")))

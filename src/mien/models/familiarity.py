@@ -1,0 +1,28 @@
+"""How far a clip's features lie from those of training clips: the measure behind "out of distribution"."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mien.models.specification import Calibration
+
+LEAST = 0.05  # of the median spread: features that hardly vary must not decide alone
+
+
+def distance(features: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """Root mean square of standardised features: ``(B, D)`` → ``(B,)``; about 1 for clips like those of training.
+
+    Args:
+        features: pooled.
+        mean, spread: of every feature over training clips, ``(D,)``; ``spread`` is held above ``LEAST`` of its median.
+    """
+    floor = LEAST * spread.median().clamp_min(1e-8)
+    return ((features.float() - mean) / spread.clamp_min(float(floor))).square().mean(dim=-1).sqrt()
+
+
+def unfamiliarity(features: Tensor, calibration: Calibration) -> Tensor:
+    """``distance`` from what a bundle's calibration knows, in units of its limit: above 1 is out of distribution."""
+    assert calibration.limit is not None
+    mean, spread = (torch.tensor(values, device=features.device) for values in (calibration.mean, calibration.spread))
+    return distance(features, mean, spread) / calibration.limit
