@@ -36,6 +36,7 @@ ROOMS = {
         "tasks",
         "checkpoints",
         "evaluation",
+        "pages",
         "recipes",
     },
     "diagnosis": {

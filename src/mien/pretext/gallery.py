@@ -13,7 +13,7 @@ from mien.pretext.masked_autoencoder import Pictures
 
 
 def gallery(pictures: Pictures, frames: int = 4, gap: int = 4) -> Image.Image:
-    """One picture: for each clip three rows (original, masked, reconstructed), columns are ``frames`` spread over time.
+    """One picture: for each clip a row per version (``Pictures.rows``), columns are ``frames`` spread over time.
 
     Args:
         pictures: of a batch.
@@ -23,17 +23,19 @@ def gallery(pictures: Pictures, frames: int = 4, gap: int = 4) -> Image.Image:
     length = pictures.original.shape[1]
     chosen = torch.linspace(0, length - 1, min(frames, length)).round().long()
     rows = []
-    for clip in zip(pictures.original, pictures.masked, pictures.reconstructed, strict=True):
+    for clip in zip(*pictures.rows.values(), strict=True):
         rows += [_row(version[chosen], gap) for version in clip]
         rows.append(torch.full((2 * gap, rows[0].shape[1], rows[0].shape[2]), 255, dtype=torch.uint8))
     picture = torch.cat(rows[:-1]).numpy()
     return Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture)
 
 
-def save_gallery(pictures: Pictures, path: Path, frames: int = 4) -> None:
-    """Write ``gallery`` as PNG, under its final name only when complete."""
+def save_gallery(pictures: Pictures, path: Path, frames: int = 4) -> Image.Image:
+    """Write ``gallery`` as PNG, under its final name only when complete, and return it."""
+    picture = gallery(pictures, frames)
     with complete(path) as part:
-        gallery(pictures, frames).save(part, format="png")
+        picture.save(part, format="png")
+    return picture
 
 
 def _row(frames: Tensor, gap: int) -> Tensor:

@@ -68,11 +68,21 @@ class Pictures:
         original: the clips.
         masked: hidden tubelets grey.
         reconstructed: hidden tubelets as predicted, the others as they were.
+        motion, predicted_motion: what moves in the first and the last of these, around grey; None where the target is
+            not about motion.
     """
 
     original: Tensor
     masked: Tensor
     reconstructed: Tensor
+    motion: Tensor | None = None
+    predicted_motion: Tensor | None = None
+
+    @property
+    def rows(self) -> dict[str, Tensor]:
+        """The versions by name, those that there are."""
+        names = ("original", "masked", "reconstructed", "motion", "predicted_motion")
+        return {name: found for name in names if (found := getattr(self, name)) is not None}
 
 
 class MaskedAutoencoder(Pretext):
@@ -150,12 +160,16 @@ class MaskedAutoencoder(Pretext):
         patches = to_patches(self.target.pixels(video), tubelet)
         index = masked.reshape(*masked.shape, 1, 1, 1, 1).expand(-1, -1, *patches.shape[2:])
         predicted = self.target.to_pixels(self(batch), video, masked, tubelet)
-        versions = (
-            patches,
-            patches.scatter(1, index, torch.full_like(predicted, 0.5)),
-            patches.scatter(1, index, predicted),
-        )
-        return Pictures(*(_as_pictures(from_patches(version, grid)) for version in versions))
+        versions = [
+            from_patches(version, grid)
+            for version in (
+                patches,
+                patches.scatter(1, index, torch.full_like(predicted, 0.5)),
+                patches.scatter(1, index, predicted),
+            )
+        ]
+        moved = [self.target.motion(version.clamp(0, 1)) for version in versions[::2]]
+        return Pictures(*(None if version is None else _as_pictures(version) for version in (*versions, *moved)))  # type: ignore[arg-type]
 
 
 def _as_pictures(video: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ class Target(nn.Module):
         """Predictions as pixels in 0..1, ``(B, K, C, p0, p1, p2)``, for looking at."""
         raise NotImplementedError
 
+    def motion(self, pixels: Tensor) -> Tensor | None:
+        """Pictures ``(B, C, T, H, W)`` of what moves in values in 0..1, around grey; None where it is not predicted."""
+        return None
+
     def error(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of predictions, float32 scalar, and detached scalars worth logging: the mean squared error."""
         return F.mse_loss(predicted.float(), target), {}
@@ -139,6 +143,12 @@ class MotionTarget(PixelTarget):
             raise MienError(f"{whole.shape[2]} frames cannot be cut into groups of {self.group}; take a divisor")
         groups = whole.unflatten(2, (-1, self.group))
         return torch.cat((groups[:, :, :, :1], groups[:, :, :, 1:] - groups[:, :, :, :1]), dim=3).flatten(2, 3)
+
+    def motion(self, pixels: Tensor) -> Tensor:
+        """See ``Target.motion``: twice the difference of a group's last frame to its first, at all its frames."""
+        groups = pixels.unflatten(2, (-1, self.group))
+        moved = 0.5 + 2 * (groups[:, :, :, -1:] - groups[:, :, :, :1])
+        return moved.expand_as(groups).flatten(2, 3)
 
     def to_pixels(self, predicted: Tensor, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
         """See ``Target.to_pixels``; needs groups of one tubelet. Motion is added to the predicted first frame."""

@@ -21,6 +21,7 @@ from mien.training.hardware import (
     on_every_process,
 )
 from mien.training.loop import Loop
+from mien.training.report import write_report
 from mien.training.run import Run, RunResult
 from mien.training.schema import Recipe
 from mien.training.signals import StopSignals
@@ -112,6 +113,7 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
     if fabric.is_global_zero:
         model = module if isinstance(module, Recogniser) else experiment.objective.encoder
         save(model, experiment.specification, place.bundle, _card(experiment, result))
+        write_report(place, recipe, result)
         place.finish(result)
     return result
 

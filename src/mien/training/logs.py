@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mien.files import complete
 
 
@@ -45,6 +47,11 @@ class Log:
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def picture(self, name: str, step: int, pixels: np.ndarray) -> None:
+        """Show uint8 ``(H, W, 3)`` in TensorBoard, where it is installed."""
+        if self._board is not None:
+            self._board.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         if self._board is not None:

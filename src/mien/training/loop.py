@@ -17,6 +17,7 @@ from mien.errors import MienError
 from mien.pretext import Moment
 from mien.training.batches import Batches, Step
 from mien.training.experiment import Experiment
+from mien.training.gallery import Gallery, as_array
 from mien.training.hardware import gather, said_once, total
 from mien.training.logs import Log
 from mien.training.progress import Meter, Progress, describe
@@ -63,6 +64,7 @@ class Loop:
         self._allowed = recipe.data.max_unreadable * len(experiment.train.ids)
         self._validate = validate
         self._log: Log | None = None
+        self._gallery = Gallery.of(experiment, run.gallery) if fabric.is_global_zero else None
         self._progress: Progress | None = None
 
     @property
@@ -169,6 +171,10 @@ class Loop:
     def _end_epoch(self, values: dict[str, float]) -> None:
         line = f"epoch {self._epoch:g} of {self.steps / self.batches.steps_per_epoch:g}: {describe(values)}"
         judged = self._validate_if_due()
+        if self._gallery and self._every(self.recipe.intervals.gallery_epochs * self.batches.steps_per_epoch):
+            picture = self._gallery.show(self.stepper.trained, self.state.step, self.fabric.device)
+            if picture is not None and self._log:
+                self._log.picture("reconstruction", self.state.step, as_array(picture))
         self._say(", ".join([line, *(f"{name} {value:.4g}" for name, value in judged.items())]))
 
     @property

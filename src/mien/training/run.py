@@ -59,8 +59,9 @@ class Run:
     """A run's folder.
 
     Holds ``recipe.yaml`` (resolved), ``protocol.json``, ``logs/``, ``checkpoints/last.safetensors`` (to go on from),
-    ``checkpoints/best-<step>.safetensors`` (weights of the best validation), and once finished ``metrics.json`` and
-    ``bundle/``. A run that broke off holds ``failure.json``: step and reason.
+    ``checkpoints/best-<step>.safetensors`` (weights of the best validation), and once finished ``metrics.json``,
+    ``bundle/`` and ``report.html``. Masked pretraining leaves pictures in ``gallery/``. A run that broke off holds
+    ``failure.json``: step and reason.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -72,6 +73,7 @@ class Run:
         self.metrics = self.folder / "metrics.json"
         self.failure = self.folder / "failure.json"
         self.bundle = self.folder / "bundle"
+        self.gallery = self.folder / "gallery"
 
     def check(self, recipe: Recipe, resume: bool) -> None:
         """Refuse to overwrite another run, or to go on with it under another recipe.

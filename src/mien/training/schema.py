@@ -218,10 +218,13 @@ class Hardware(Section):
 
 
 class Intervals(Section):
-    """How often things happen: logging in steps, validation in epochs, checkpoints in steps and/or seconds."""
+    """How often things happen: logging in steps, validation and pictures of masked pretraining in epochs, checkpoints
+    in steps and/or seconds.
+    """
 
     log_steps: int = Field(default=10, ge=1)
     validate_epochs: int = Field(default=1, ge=1)
+    gallery_epochs: int = Field(default=10, ge=1)
     checkpoint_steps: int | None = Field(default=None, ge=1)
     checkpoint_seconds: float | None = Field(default=300.0, gt=0)
 
