@@ -202,3 +202,20 @@ def test_seeded_draws_are_the_same_everywhere() -> None:
 
 
 PINNED = [68, 599, 432, 534]
+
+
+def test_named_subjects_divide_a_corpus() -> None:
+    rows = [{"path": f"{n}.mp4", "subject": n % 6 + 1} for n in range(24)]
+    manifest = Manifest(pd.DataFrame(rows), Path())
+    settings = ProtocolSettings(by="named", test=("02", "5"), validation_subjects=("03",))
+    protocol = Protocol.from_manifest(manifest, settings)
+    subject = manifest.column("subject")
+    assert {str(subject[id_]) for id_ in protocol.test} == {"2", "5"}
+    assert {str(subject[id_]) for id_ in protocol.validation} == {"3"}
+    assert len(protocol.train) == 12
+    with pytest.raises(UsageError, match="no subject '9'; it has 1, 2, 3, 4, 5, 6"):
+        Protocol.from_manifest(manifest, ProtocolSettings(by="named", test=("9",)))
+    with pytest.raises(ValueError, match="cannot both validate and test"):
+        ProtocolSettings(by="named", test=("1",), validation_subjects=("1",))
+    with pytest.raises(ValueError, match="needs test"):
+        ProtocolSettings(by="named")

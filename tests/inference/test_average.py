@@ -134,7 +134,7 @@ def test_a_face_between_two_windows_keeps_the_value_before() -> None:
 def test_sound_without_a_face() -> None:
     rows = TrackRows(NOBODY, 0.5, grid(), 1)
     rows.reach(1.5)
-    rows.add(0.5, 1.0, np.array([0.75]), np.array([[0.2]]), heard=True)
+    rows.add(0.5, 1.0, np.array([0.75]), np.array([[0.2]]), heard=(0.5, 1.0))
     block = rows.take(ALL, last=True)
     assert block is not None
     assert block.used == ["sound", "sound", "sound", "", "", ""]

@@ -258,3 +258,38 @@ def test_a_bare_encoder_cannot_predict(meter: MakeBundle, film: MakeFilm) -> Non
 def test_an_absent_device_is_refused(meter: MakeBundle, film: MakeFilm) -> None:
     with pytest.raises(UsageError, match="device 'abacus' is not known"):
         predict(film(FLAT, FLAT), meter(), PredictSettings(device="abacus"))
+
+
+def test_used_says_over_time_what_was_there(meter: MakeBundle, film: MakeFilm, planted: Plant) -> None:
+    """Face until 1.2 s and from 3.2 s, sound until 2 s: one, the other, both or nothing at every moment."""
+    planted({0: [*range(30), *range(80, 100)]})
+    timeline = predict(film(FLAT, FLAT, loudness=[0.2, 0.2]), meter(crop=TIGHT, sound=True))
+    face, nobody = timeline.of(0), timeline.of(NOBODY)
+    used = {
+        round(start, 1): word for start, word in zip(face.index.get_level_values("start"), face["used"], strict=True)
+    }
+    assert [used[start] for start in (0.0, 1.0, 1.4, 3.0, 3.2, 3.8)] == [
+        "video+sound",
+        "video+sound",
+        "",
+        "",
+        "video",
+        "video",
+    ]
+    gap = nobody.reset_index()
+    np.testing.assert_allclose([gap["start"].min(), gap["end"].max()], [1.2, 3.2], atol=0.05)
+    assert set(gap["used"][gap["start"] < 1.95]) == {"sound"}
+    assert set(gap["used"][gap["start"] > 2.05]) == {""}
+    np.testing.assert_array_equal(gap["loudness"].isna(), gap["used"] == "")
+    np.testing.assert_array_equal(face["loudness"].isna(), face["used"] == "")
+
+
+def test_a_face_that_is_lost_for_a_moment_is_still_heard(meter: MakeBundle, film: MakeFilm, planted: Plant) -> None:
+    planted({0: [*range(40), *range(56, 100)]})
+    rows = predict(film(FLAT, FLAT, loudness=[0.2] * 4), meter(crop=TIGHT, sound=True))
+    assert rows.faces() == [0]
+    assert set(rows.of(0)["used"]) == {"video+sound", "sound"}
+    lost = rows.of(0)[rows.of(0)["face"] == 0]
+    assert len(lost) >= 2
+    np.testing.assert_allclose(lost["loudness"], 0.2, atol=0.02)
+    assert not len(rows.of(NOBODY))

@@ -15,6 +15,7 @@ from mien.training.schema import Recipe
 ALL = [listed.name for listed in list_recipes()]
 # one of every kind of model, pretext, task, level and protocol
 KINDS = [
+    "avfusion/ia_softhard_ravdess",
     "maedfer/pretrain_voxceleb2",
     "maedfer_ca/finetune_ferv39k_add_pos",
     "svfap/finetune_avcaffe_arousal",

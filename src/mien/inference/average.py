@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mien.inference.grid import Grid
-from mien.inference.timeline import NOBODY, Floats, Rows
+from mien.inference.timeline import Floats, Rows
 
 FLOOR = 0.05  # weight at the very edge of a window, against 1 in its middle
 
@@ -46,7 +46,6 @@ class TrackRows:
         self._heard = np.zeros(0, dtype=bool)
         self._seen: list[int] = []
         self._held = np.full(width, np.nan)  # last value given out
-        self._held_heard = False
 
     def see(self, index: int) -> None:
         """The face was there in frame ``index``; frames come in order."""
@@ -63,14 +62,14 @@ class TrackRows:
         high: float,
         times: Floats,
         values: Floats,
-        heard: bool = False,
+        heard: tuple[float, float] | None = None,
     ) -> None:
         """Add what the model said about ``[low, high)``.
 
         Args:
             times: float64 ``(T',)`` seconds of the outputs.
             values: float ``(T', K)``; between outputs they run in straight lines, outside they stay.
-            heard: sound was part of it.
+            heard: seconds between which there was sound in it; None without.
         """
         first, last = self.grid.cells(low, high)
         first = max(first, self._cell)
@@ -85,7 +84,8 @@ class TrackRows:
         part = slice(first - self._cell, last - self._cell)
         self._sum[part] += weight[:, None] * spread
         self._weight[part] += weight
-        self._heard[part] |= heard
+        if heard is not None:
+            self._heard[part] |= np.minimum(end, heard[1]) - np.maximum(start, heard[0]) > 1e-6
 
     def _grow(self, cells: int) -> None:
         more = cells - len(self._weight)
@@ -125,17 +125,19 @@ class TrackRows:
         return share
 
     def _values(self, face: Floats) -> tuple[Floats, list[str]]:
-        """Means of the first cells and what they come from.
+        """Means of the first cells, and which modalities were there in each.
 
-        NaN where the face was not there; the value before where it was, but no window fell on the cell.
+        NaN where the face was not there and nothing was heard; the value before where the face was there, but no
+        window fell on the cell.
         """
         values = np.full((len(face), self._sum.shape[1]), np.nan)
         used = [""] * len(face)
         for row, share in enumerate(face):
             if self._weight[row] > 0:
-                self._held, self._held_heard = self._sum[row] / self._weight[row], bool(self._heard[row])
-            if share > 0 or (self.track == NOBODY and self._weight[row] > 0):
+                self._held = self._sum[row] / self._weight[row]
+            heard = bool(self._heard[row])
+            if share > 0 or heard:
                 values[row] = self._held
-                modalities = [name for name, there in (("video", share > 0), ("sound", self._held_heard)) if there]
+                modalities = [name for name, there in (("video", share > 0), ("sound", heard)) if there]
                 used[row] = "" if np.isnan(self._held[0]) else "+".join(modalities)
         return values, used

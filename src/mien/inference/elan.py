@@ -60,9 +60,11 @@ def write_eaf(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
 
     Tiers are called ``face <id> <output>`` and hold one annotation per row with the value to three decimals; a
     classification also has ``face <id> prediction``, in which neighbouring rows of one class are one annotation.
-    ``face <id> abstain`` says where and why the model should not be asked. Spans in which nothing was seen stay empty.
+    ``face <id> abstain`` says where and why the model should not be asked.
+    Where sound was used, ``face <id> used`` says what values come from. Spans in which nothing was seen stay empty.
     """
     (info,) = timeline.files.values()
+    listens = timeline.frame["used"].str.contains("sound").any()
     document = _Document()
     for track in (*timeline.faces(), NOBODY):
         rows = timeline.of(track)
@@ -74,6 +76,8 @@ def write_eaf(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
         if "abstain" in rows:
             unanswered = rows[~rows["abstain"].isin(["", NO_FACE])]
             document.add_tier(f"{label} abstain", label, "abstain", _runs(unanswered, "abstain"))
+        if listens:
+            document.add_tier(f"{label} used", label, "used", _runs(rows[rows["used"] != ""], "used"))
         for name in timeline.outputs:
             document.add_tier(f"{label} {name}", label, "value", _values(rows, name))
     root = _root(document, Path(info.path), Path(path))
@@ -127,7 +131,7 @@ def _root(document: _Document, video: Path, target: Path) -> xml.Element:
     for milliseconds, name in sorted(document.slots, key=lambda slot: slot[0]):
         xml.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(milliseconds))
     root.extend(document.tiers)
-    for kind in ("prediction", "value", "abstain"):
+    for kind in ("prediction", "value", "abstain", "used"):
         attributes = {"LINGUISTIC_TYPE_ID": kind, "TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false"}
         xml.SubElement(root, "LINGUISTIC_TYPE", attributes)
     for stereotype, description in _CONSTRAINTS.items():

@@ -11,13 +11,17 @@ from mien.inference.windows import Stretch
 
 @dataclass
 class Person:
-    """One track: its rows, its boxes, and the stretch that is under way (None while the face is out of sight)."""
+    """One track: its rows, its boxes, and the stretch that is under way (None while the face is out of sight).
+
+    ``stays`` are the spans in seconds in which it was there, losses shorter than ``PredictSettings.gap`` included.
+    """
 
     rows: TrackRows
     trail: BoxTrail = field(default_factory=BoxTrail)
     stretch: Stretch | None = None
     seen: float = 0.0  # seconds until which it was there
     light: list[tuple[float, float]] = field(default_factory=list)  # time and brightness of what the model is shown
+    stays: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Span:
         times: seconds of its samples.
         valid: how many of them are its own.
         settled: seconds before which nothing of this track will change any more, once the answer is in.
-        heard: whether sound is part of it.
+        heard: seconds between which there is sound in it; None where there is none.
     """
 
     track: int
@@ -39,4 +43,4 @@ class Span:
     times: tuple[float, ...]
     valid: int
     settled: float
-    heard: bool
+    heard: tuple[float, float] | None

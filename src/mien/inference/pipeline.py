@@ -148,7 +148,10 @@ class _Job:
             frames = stack.enter_context(closing(watch(video, self._settings, whole, self._clock)))
             blocks = list(recording.rows(frames, self._progress))
         persons = recording.persons
+        # a track has rows as long as it lives; somebody who listens also hears what is said while it is out of sight
         lives = [(person.rows.start, person.rows.end) for person in persons.values()]
+        if listens:
+            lives = [stay for person in persons.values() for stay in person.stays]
         blocks += self._faceless(info.path, uncovered(lives, grid.end), grid, batches, listens)
         return self._timeline(info, grid, blocks, persons)
 

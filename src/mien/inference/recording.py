@@ -116,9 +116,10 @@ class Recording:
         if person.stretch is None:
             return
         track = person.rows.track
+        person.stays.append((float(self._grid.times[person.stretch.first]), person.seen))
         for window in person.stretch.finish():
             self._submit(window)
-        self._batches.put(Span(track, person.seen, person.seen, (), 0, person.seen, False))
+        self._batches.put(Span(track, person.seen, person.seen, (), 0, person.seen, None))
         if self._cropper is not None:
             self._cropper.forget(track)
         person.stretch = None
@@ -132,7 +133,7 @@ class Recording:
         )
         if self._hearing is not None and self._inputs.sound is not None:
             clip = self._hearing.give(clip, *sound_span(times, self._inputs.sound))
-        heard = clip.sound is not None
+        heard = sounding(clip)
         span = Span(window.track, window.start, window.end, tuple(times), window.valid, window.settled, heard)
         self._batches.put(span, to_tensors(clip, self._inputs))
 
@@ -148,6 +149,13 @@ class Recording:
             done = rows.take(span.settled)
             if done is not None:
                 yield done
+
+
+def sounding(clip: Clip) -> tuple[float, float] | None:
+    """Seconds between which a clip has sound."""
+    if clip.sound is None or not len(clip.sound):
+        return None
+    return clip.sound_start, clip.sound_start + len(clip.sound) / clip.sound_rate
 
 
 def add_answer(rows: TrackRows, span: Span, values: Values) -> None:

@@ -117,6 +117,8 @@ def _card(timeline: Timeline, track: int, info: FileInfo, pictures: Sequence[tup
     )
     strip = f'<div class="thumbnails">{figures}</div>' if figures else ""
     share = f"seen for {seen:.1f} s of {info.duration:.1f} s" if track != NOBODY else ""
+    if timeline.frame["used"].str.contains("sound").any():
+        share = " · ".join(filter(None, (share, _sources(rows, lengths))))
     share += _unanswered(rows, lengths)
     head = f'<div class="head"><h2>{heading}</h2><p class="soft">{share}</p></div>'
     return f'<section class="card">{head}{strip}{body}</section>'
@@ -127,6 +129,12 @@ def _unanswered(rows: pd.DataFrame, lengths: pd.Index) -> str:
     seconds = pd.Series(np.asarray(lengths, dtype=float)).groupby(rows["abstain"].to_numpy()).sum()
     told = [f"{reason} {seconds[reason]:.1f} s" for reason in seconds.index if reason not in ("", NO_FACE)]
     return f" · no answer: {', '.join(told)}" if told else ""
+
+
+def _sources(rows: pd.DataFrame, lengths: pd.Index) -> str:
+    """From which modalities the values come, and for how long."""
+    seconds = pd.Series(np.asarray(lengths), index=rows["used"].to_numpy()).groupby(level=0).sum()
+    return ", ".join(f"{word.replace('+', ' and ')} {seconds[word]:.1f} s" for word in seconds.index if word)
 
 
 def value_range(timeline: Timeline) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from mien.inference.forward import Batches
 from mien.inference.grid import Grid
 from mien.inference.hearing import Hearing
 from mien.inference.persons import Span
-from mien.inference.recording import add_answer
+from mien.inference.recording import add_answer, sounding
 from mien.inference.timeline import NOBODY, Rows
 from mien.media import Clip
 from mien.models.specification import Inputs
@@ -68,7 +68,7 @@ def voice_rows(
             sound = hearing.between(low, high)
             if sound is not None:
                 clip = Clip(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0), sound.samples, sound.rate, sound.start)
-                batches.put(Span(NOBODY, low, high, (), 0, low, True), to_tensors(clip, inputs))
+                batches.put(Span(NOBODY, low, high, (), 0, low, sounding(clip)), to_tensors(clip, inputs))
             yield from _take(rows, batches, everything=False)
         yield from _take(rows, batches, everything=True)
         rest = rows.take(np.inf, last=True)

@@ -231,9 +231,9 @@ def _published(fusion: Fusion, heads: int, absent: Absent, spare: int | None) ->
     return AudioVisualFusion(_sound_branch(absent, spare), _video_branch(absent, spare), fusion, heads)
 
 
-def _small(fusion: Fusion, heads: int) -> AudioVisualFusion:
-    sound = TemporalBranch("sound", None, (10, 16, 24, 32, 24), valid=True)
-    video = TemporalBranch("video", efficientface_test(), (96, 16, 16, 24, 24))
+def _small(fusion: Fusion, heads: int, absent: Absent) -> AudioVisualFusion:
+    sound = TemporalBranch("sound", None, (10, 16, 24, 32, 24), valid=True, absent=absent, blank=(10, 19))
+    video = TemporalBranch("video", efficientface_test(), (96, 16, 16, 24, 24), absent=absent, blank=(3, 6, 64, 64))
     return AudioVisualFusion(sound, video, fusion, heads)
 
 
@@ -268,21 +268,21 @@ def avfusion_intermediate_attention(
 
 
 @register_model(_TEST)
-def avfusion_late_transformer_test(heads: int = 1) -> AudioVisualFusion:
+def avfusion_late_transformer_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
     """A small late transformer fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
-    return _small("late_transformer", heads)
+    return _small("late_transformer", heads, absent)
 
 
 @register_model(_TEST)
-def avfusion_intermediate_transformer_test(heads: int = 1) -> AudioVisualFusion:
+def avfusion_intermediate_transformer_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
     """A small intermediate transformer fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
-    return _small("intermediate_transformer", heads)
+    return _small("intermediate_transformer", heads, absent)
 
 
 @register_model(_TEST)
-def avfusion_intermediate_attention_test(heads: int = 1) -> AudioVisualFusion:
+def avfusion_intermediate_attention_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
     """A small intermediate attention fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
-    return _small("intermediate_attention", heads)
+    return _small("intermediate_attention", heads, absent)
 
 
 @register_model(Inputs(sound=_SOUND))

@@ -87,6 +87,8 @@ def twin_of(recipe: Recipe, manifest: Path) -> Recipe:
     if streams:
         values["model"]["arguments"]["streams"] = {stream.name: STREAM_WIDTH for stream in streams}
     values["model"] |= {"name": name, "init": None}
+    for role in ("test", "validation_subjects"):  # no more names than rows of that part
+        values["data"]["protocol"][role] = values["data"]["protocol"][role][:2]
     accumulate = min(recipe.optimiser.accumulate, 2)
     values["data"] |= {"manifest": str(manifest), "streams": None, "batch": BATCH, "workers": 0}
     values["optimiser"]["accumulate"] = accumulate
@@ -115,8 +117,7 @@ def _write_material(recipe: Recipe, folder: Path) -> None:
                 video.write(image)
             video.write_sound(rng.uniform(-0.5, 0.5, 16000 * FRAMES // FPS).astype(np.float32))
     rows: list[dict[str, Any]] = [
-        {"id": f"clip{number}", "path": recording.name, "subject": f"person{number}", "group": f"video{number}"}
-        | _part(number, recipe.data.protocol)
+        {"id": f"clip{number}", "path": recording.name, "group": f"video{number}"} | _part(number, recipe.data.protocol)
         for number in range(ROWS)
     ]
     if recipe.task is not None:
@@ -135,7 +136,9 @@ def _part(number: int, protocol: ProtocolSettings) -> dict[str, str]:
     part = ("test", "validation", *(["train"] * 6))[number % 8]
     folds = {"test": protocol.fold, "validation": protocol.validation_fold}
     fold = folds.get(part)
-    return {"split": part, "fold": "another" if fold is None else str(fold)}
+    named = {"test": protocol.test, "validation": protocol.validation_subjects}.get(part, ())
+    subject = named[number // 8 % len(named)] if named else f"person{number}"
+    return {"split": part, "fold": "another" if fold is None else str(fold), "subject": subject}
 
 
 def _add_truth(recipe: Recipe, rows: list[dict[str, Any]], folder: Path, rng: np.random.Generator) -> None:
