@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mien.errors import MienError, UsageError
 from mien.faces import CropRecipe
 from mien.inference import PredictSettings, Timeline, embed, predict
 from mien.inference.timeline import NOBODY
+from mien.models.specification import Smoothing
 
 MakeBundle = Callable[..., Bundle]
 MakeFilm = Callable[..., Path]
@@ -66,6 +68,19 @@ def test_per_frame_models_answer_at_every_frame(meter: MakeBundle, film: MakeFil
     # rows are read at the middle of a frame's span, between its value and the next frame's
     expected = np.interp(start + 0.02, np.arange(100) / 25, wave_)
     np.testing.assert_allclose(timeline.of(0)["brightness"], expected, atol=0.012)
+
+
+def test_what_a_bundle_says_is_done_over_time(meter: MakeBundle, film: MakeFilm, planted: Plant) -> None:
+    planted({0: [*range(40), *range(70, 100)]})
+    bundle, video = meter(level="frame", stride=1, crop=TIGHT), film(np.arange(100) / 200 + 0.2, FLAT)
+    step = Smoothing(shift=-0.2, gain=2.0, offset=-0.3)
+    told = replace(bundle, specification=bundle.specification.model_copy(update={"smoothing": (step,)}))
+    raw, smoothed = (predict(video, one).of(0)["brightness"].to_numpy() for one in (bundle, told))
+    for first, last in ((0, 40), (70, 100)):
+        moved = np.minimum(np.arange(first, last) + 5, last - 1)
+        np.testing.assert_allclose(smoothed[first:last], 2 * raw[moved] - 0.3, atol=1e-5)
+    assert np.isnan(smoothed[45:65]).all()
+    assert predict(video, told).smoothing == "brightness: moved by -0.2 s, times 2, plus -0.3"
 
 
 def test_gaps_are_nan_and_nobody_fills_the_rest(meter: MakeBundle, film: MakeFilm, planted: Plant) -> None:

@@ -13,10 +13,13 @@ from safetensors.torch import load_file
 from tests.training.corpus import MakeRecipe
 
 import mien
+from mien.checkpoints.bundle import load
 from mien.data.loader import collate
 from mien.data.order import EpochOrder
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
+from mien.evaluation.assess import EvaluationSettings, evaluate
+from mien.evaluation.courses import fit_smoothing
 from mien.models.contract import Encoder, Recogniser
 from mien.training.experiment import build
 from mien.training.fitting import fit
@@ -131,9 +134,19 @@ def test_values_over_time(task_recipe: MakeRecipe, tmp_path: Path) -> None:
         task={"kind": "dimensions", "level": "frame", "outputs": ["across", "along"]},
         optimiser={"lr": 1e-3, "accumulate": 2},
         schedule={"epochs": 1},
+        smoothing=True,
     )
     result = fit(recipe, tmp_path / "run")
     assert {"ccc", "ccc/across", "ccc/along"} <= set(result.validation)
+    shipped = load(tmp_path / "run").specification
+    assert result.smoothing == shipped.smoothing_text()
+    # what training fitted is what fitting by hand on its validation clips gives
+    assert fit_smoothing(tmp_path / "run", recipe.data.manifest).smoothing == shipped.smoothing
+    raw, smoothed = (
+        evaluate(tmp_path / "run", recipe.data.manifest, "validation", EvaluationSettings(raw=raw))
+        for raw in (True, False)
+    )
+    assert smoothed["ccc"].value > raw["ccc"].value
 
 
 def test_same_recipe_same_weights_whatever_the_workers(task_recipe: MakeRecipe, tmp_path: Path) -> None:

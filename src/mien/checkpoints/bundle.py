@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from mien.checkpoints import hub
-from mien.checkpoints.card import ModelCard, render_card
-from mien.checkpoints.files import find_bundle, read_specification, read_weights, write_bundle
+from mien.checkpoints.card import ModelCard, render_card, restate_smoothing
+from mien.checkpoints.files import CARD, find_bundle, read_specification, read_weights, write_bundle
 from mien.checkpoints.strict import check_fit, load_strictly
 from mien.errors import MienError
 from mien.models import Encoder, Recogniser, create_encoder
-from mien.models.specification import Specification
+from mien.models.specification import Smoothing, Specification
 from mien.nn.initialise import SkipInitialisation
 from mien.tasks import Task, create_task
 
@@ -80,6 +80,15 @@ def save(
     folder = Path(folder)
     write_bundle(folder, specification, state, render_card(specification, card or ModelCard()))
     return folder
+
+
+def store_smoothing(bundle: Bundle, smoothing: tuple[Smoothing, ...]) -> Specification:
+    """Write a bundle's folder anew with other smoothing; weights and all else stay. Returns what it says now."""
+    specification = Specification.model_validate({**dict(bundle.specification), "smoothing": smoothing})
+    path = bundle.folder / CARD
+    card = path.read_text(encoding="utf-8") if path.is_file() else render_card(specification, ModelCard())
+    write_bundle(bundle.folder, specification, bundle.model.state_dict(), restate_smoothing(card, specification))
+    return specification
 
 
 def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:

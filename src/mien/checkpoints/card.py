@@ -27,6 +27,9 @@ person checks; teaching; comparison of methods.
 """
 
 
+SMOOTHED = "smoothed over time"
+
+
 class Figure(BaseModel):
     """One figure of an evaluation: metric, value, clips or frames it was computed on, 95 % interval where known."""
 
@@ -82,6 +85,15 @@ def render_card(specification: Specification, card: ModelCard) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
+def restate_smoothing(card: str, specification: Specification) -> str:
+    """A card of the same weights that says how their outputs are smoothed now."""
+    lines = [line for line in card.splitlines() if not line.startswith(f"| {SMOOTHED} |")]
+    places = [number for number, line in enumerate(lines) if line.startswith("| outputs, in order |")]
+    if places and specification.smoothing:
+        lines.insert(places[0] + 1, f"| {SMOOTHED} | {specification.smoothing_text()} |")
+    return "\n".join(lines) + "\n"
+
+
 def _front_matter(specification: Specification) -> str:
     lines = ["---", "library_name: mien", "pipeline_tag: video-classification"]
     if licence := specification.provenance.licence:
@@ -105,7 +117,8 @@ def _inputs_and_outputs(specification: Specification) -> list[tuple[str, str]]:
     rows += [(f"stream {stream.name}", f"{stream.width} values per step") for stream in inputs.streams]
     if task is None:
         return [*rows, ("task", "none: features only")]
-    return [*rows, ("task", f"{task.kind} per {task.level}"), ("outputs, in order", ", ".join(task.outputs))]
+    rows += [("task", f"{task.kind} per {task.level}"), ("outputs, in order", ", ".join(task.outputs))]
+    return [*rows, (SMOOTHED, specification.smoothing_text())]
 
 
 def _picture(video: VideoInput) -> str:

@@ -29,7 +29,7 @@ VERBS: dict[str, str] = {
     "models": "Registered models.",
     "recipes": "Recipes that ship with mien.",
     "doctor": "What ails this installation, or a training run.",
-    "bundle": "Show, verify, push and pull bundles.",
+    "bundle": "Show, verify, smooth, push and pull bundles.",
 }
 
 

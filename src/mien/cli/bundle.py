@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, verify, push and pull bundles.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, verify, smooth, push and pull bundles.")
 
 Source = Annotated[str, typer.Argument(help="Bundle folder, run, or hub id owner/name[@revision].")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -48,6 +48,30 @@ def verify(source: Source, as_json: AsJson = False) -> None:
             typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.found}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+@app.command()
+def smooth(
+    source: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle.")],
+    data: Annotated[Path, typer.Option(help="Manifest with the validation clips.")],
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Fit time shift, median filter, centring and scaling of values per frame on validation clips; store them.
+
+    Evaluation and prediction with the bundle take these steps from then on. A step with which the validation
+    clips agree no better is left out.
+
+    Example: mien bundle smooth runs/vaerr_sewa --data sewa/manifest.csv
+    """
+    from mien.evaluation.assess import EvaluationSettings
+    from mien.evaluation.courses import fit_smoothing
+
+    specification = fit_smoothing(source, data, EvaluationSettings(workers=workers))
+    if as_json:
+        typer.echo(json.dumps([step.model_dump() for step in specification.smoothing]))
+    else:
+        typer.echo(specification.smoothing_text())
 
 
 @app.command()

@@ -53,6 +53,7 @@ def evaluate(
     streams: Annotated[
         Path | None, typer.Option(help="Store of feature streams. Default: streams.safetensors beside the manifest.")
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Leave out the smoothing that the bundle holds.")] = False,
     submission: Annotated[
         Path | None, typer.Option(help="Write predictions of the unlabelled test part to this CSV, and judge nothing.")
     ] = None,
@@ -77,6 +78,7 @@ def evaluate(
         streams=streams,
         groups=tuple(group or ()),
         corpus=corpus,
+        raw=raw,
         seed=seed,
     )
     if submission is not None:

@@ -59,5 +59,7 @@ def _summary(result: RunResult) -> str:
         texts = (f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in figures.items())
         lines.append(f"validation: {', '.join(texts)} (n = {count:.0f} clips)")
     lines.append(f"weights: {result.weights}")
+    if result.smoothing:
+        lines.append(f"smoothed over time: {result.smoothing}")
     lines.append(f"bundle: {result.bundle}")
     return "\n".join(lines)

@@ -31,6 +31,7 @@ from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_of
 from mien.evaluation.scores import judge, score
+from mien.evaluation.smoothing import apply
 from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
 from mien.models.specification import Inputs
 from mien.tasks import Task
@@ -52,6 +53,7 @@ class EvaluationSettings(BaseModel):
         streams: store of feature streams; by default beside the manifest.
         groups: columns to judge by group, beside the well-known ones (``mien.evaluation.subgroups``).
         corpus: name of the corpus in ledgers; by default the manifest's folder.
+        raw: judge outputs as the model gives them, where its bundle holds smoothing.
         replicates, level, seed: of the bootstrap.
     """
 
@@ -66,6 +68,7 @@ class EvaluationSettings(BaseModel):
     streams: Path | None = None
     groups: tuple[str, ...] = ()
     corpus: str = ""
+    raw: bool = False
     replicates: int = Field(default=REPLICATES, ge=1)
     level: float = Field(default=LEVEL, gt=0, lt=1)
     seed: int = 0
@@ -132,6 +135,9 @@ def evaluate(
     }
     weights = Weights(str(source), bundle.specification.model, record.weights if record else "", _sha256(bundle.folder))
     used = settings.model_dump(mode="json") | {"device": str(device), "groups": list(columns)}
+    if bundle.specification.smoothing and not settings.raw:
+        predictions = apply(bundle.specification.smoothing, predictions)
+        used["smoothing"] = bundle.specification.smoothing_text()
     return judged(task, weights, manifest, chosen, predictions, names_for(task, metrics), used, cost)
 
 
@@ -176,6 +182,8 @@ def judged(
             f"outputs of {read} clips are averaged within {len(ids)} groups (videos): figures count groups, and a row "
             "of the predictions stands for its group"
         )
+    if smoothing := settings.get("smoothing"):
+        notes.append(f"outputs are smoothed over time, as fitted on validation clips ({smoothing})")
     if predictions.failures:
         notes.append(f"{len(predictions.failures)} of {asked} clips could not be read and are not scored")
     matrix = next((one for one in judgements if one.name == "uar"), None)

@@ -20,6 +20,7 @@ from mien.inference.hearing import Hearing
 from mien.inference.persons import Person, Span
 from mien.inference.recording import Progress, Recording
 from mien.inference.settings import PredictSettings
+from mien.inference.smoothing import smoothed
 from mien.inference.stopwatch import Stopwatch
 from mien.inference.streams import predict_streams, takes_streams_alone
 from mien.inference.timeline import TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
@@ -41,7 +42,8 @@ def predict(
     """Read apparent emotion from recordings.
 
     Every face is followed; the model slides over each of them in overlapping windows, whose answers are averaged,
-    the middle of a window counting most. Memory does not grow with the length of a recording, but for the rows.
+    the middle of a window counting most. Where the bundle says so, outputs are smoothed over time. Memory does not grow
+    with the length of a recording, but for the rows.
 
     Args:
         path: a recording, or several.
@@ -61,7 +63,8 @@ def predict(
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
     if takes_streams_alone(bundle):
         return predict_streams(_names(path), bundle, settings, progress or _silent)
-    return _read_all(path, bundle, Predictor(bundle, settings), settings, progress, clock)
+    timeline = _read_all(path, bundle, Predictor(bundle, settings), settings, progress, clock)
+    return smoothed(timeline, bundle.specification)
 
 
 def embed(

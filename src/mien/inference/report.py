@@ -48,6 +48,8 @@ def _page(title: str, sections: str, timeline: Timeline) -> str:
     style, script = own.joinpath("report.css").read_text("utf-8"), own.joinpath("report.js").read_text("utf-8")
     grid = "one row per frame" if timeline.step is None else f"one row per {timeline.step:g} s"
     model = f"Model {escape(timeline.model)}; {grid}. " if timeline.model else ""
+    if timeline.smoothing:
+        model += f"Smoothed over time: {escape(timeline.smoothing)}. "
     body = f'<h1>{escape(title)}</h1><p class="note">{_NOTE}</p>{sections}'
     return page(title, body, style, script, footer=model + FOOTER)
 

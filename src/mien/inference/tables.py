@@ -75,6 +75,7 @@ def _header(timeline: Timeline) -> dict[str, Any]:
         "outputs": list(timeline.outputs),
         "model": timeline.model,
         "step": timeline.step,
+        "smoothing": timeline.smoothing,
         "files": [asdict(info) for info in timeline.files.values()],
     }
 
@@ -113,7 +114,14 @@ def read_json(path: str | os.PathLike[str]) -> Timeline:
         frame = _indexed(rows)
         boxes = tracks.astype({"file": "str", "track": "int64"} | dict.fromkeys(TRACK_COLUMNS[2:], "float64"))
         return Timeline(
-            frame, content["kind"], tuple(content["outputs"]), files, boxes, content["model"], content["step"]
+            frame,
+            content["kind"],
+            tuple(content["outputs"]),
+            files,
+            boxes,
+            content["model"],
+            content["step"],
+            content.get("smoothing", ""),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MienError(f"{path}: not a timeline document ({error}); give a file that to_json wrote") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,7 @@ class Timeline:
             Between two samples of a track the box moves in a straight line; a gap is marked by a row of NaN.
         model: name of the model that made it.
         step: seconds between rows, None for one row per frame.
+        smoothing: what was done to the outputs over time after the model, in words; empty: nothing.
     """
 
     frame: pd.DataFrame
@@ -93,6 +94,7 @@ class Timeline:
     tracks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(TRACK_COLUMNS)))
     model: str = ""
     step: float | None = None
+    smoothing: str = ""
 
     def __post_init__(self) -> None:
         if tuple(self.frame.index.names) != INDEX:
@@ -122,7 +124,7 @@ class Timeline:
         name = self._name(file)
         rows = self.frame[self.frame.index.get_level_values("file") == name]
         tracks = self.tracks[self.tracks["file"] == name]
-        return Timeline(rows, self.kind, self.outputs, {name: self.files[name]}, tracks, self.model, self.step)
+        return replace(self, frame=rows, files={name: self.files[name]}, tracks=tracks)
 
     def faces(self) -> list[int]:
         """Ids of the tracks that occur, ``NOBODY`` left out."""
@@ -280,4 +282,4 @@ def join_timelines(parts: Sequence[Timeline]) -> Timeline:
     files = {name: info for part in parts for name, info in part.files.items()}
     frame = pd.concat([part.frame for part in parts]).sort_index()
     tracks = pd.concat([part.tracks for part in parts], ignore_index=True)
-    return Timeline(frame, first.kind, first.outputs, files, tracks, first.model, first.step)
+    return replace(first, frame=frame, files=files, tracks=tracks)

@@ -100,6 +100,30 @@ class TaskConfig(_Frozen):
     options: dict[str, Any] = {}
 
 
+class Smoothing(_Frozen):
+    """What is done to one output over time after the model, in this order (``mien.tasks.smoothing``).
+
+    Attributes:
+        shift: seconds by which the course is moved to later times; its ends are held.
+        window: seconds of a median filter; 0 is none.
+        gain, offset: ``gain * value + offset``.
+    """
+
+    shift: float = 0.0
+    window: float = Field(default=0.0, ge=0)
+    gain: float = 1.0
+    offset: float = 0.0
+
+    def __str__(self) -> str:
+        steps = [
+            f"moved by {self.shift:+g} s" if self.shift else "",
+            f"median over {self.window:g} s" if self.window else "",
+            f"times {self.gain:.3g}" if self.gain != 1 else "",
+            f"plus {self.offset:.3g}" if self.offset else "",
+        ]
+        return ", ".join(filter(None, steps)) or "as it is"
+
+
 class Exposure(_Frozen):
     """One entry of the ledger: a corpus that these weights have seen."""
 
@@ -148,7 +172,9 @@ class Specification(_Frozen):
     """Everything needed to rebuild a model and run it on a raw recording.
 
     ``model`` is a registered name and ``arguments`` are keyword arguments for its builder.
-    ``task`` is None for a bare encoder (embedding only); ``calibration`` where it was calibrated.
+    ``task`` is None for a bare encoder (embedding only); ``calibration`` where it was calibrated. ``smoothing`` holds a
+    set of steps per output of a task that answers for every frame, fitted on validation clips; empty leaves outputs as
+    the model gives them.
     """
 
     format: Literal[1] = 1
@@ -156,5 +182,20 @@ class Specification(_Frozen):
     arguments: dict[str, Any] = {}
     inputs: Inputs
     task: TaskConfig | None = None
+    smoothing: tuple[Smoothing, ...] = ()
     provenance: Provenance = Provenance()
     calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Specification:
+        if self.smoothing and (
+            self.task is None or self.task.level != "frame" or len(self.smoothing) != len(self.task.outputs)
+        ):
+            raise ValueError("smoothing needs a task per frame and a set of steps for each of its outputs")
+        return self
+
+    def smoothing_text(self) -> str:
+        """``smoothing`` in words; empty where there is none."""
+        if self.task is None or not self.smoothing:
+            return ""
+        return "; ".join(f"{name}: {step}" for name, step in zip(self.task.outputs, self.smoothing, strict=True))

@@ -10,7 +10,10 @@ from lightning.fabric import Fabric
 from mien.checkpoints.bundle import save
 from mien.checkpoints.card import Figure, ModelCard
 from mien.errors import UsageError
+from mien.evaluation.smoothing import check_smoothable
+from mien.evaluation.smoothing import fit as fit_smoothing
 from mien.models.contract import Recogniser
+from mien.models.specification import Specification
 from mien.training.experiment import Experiment, build
 from mien.training.hardware import (
     choose_accelerator,
@@ -63,13 +66,16 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
         task, judged = experiment.task, experiment.protocol.validation
         validate = on_every_process(fabric, lambda: Validation(experiment, task, fabric) if task and judged else None)
+        if recipe.smoothing:
+            on_every_process(fabric, lambda: _check_smoothing(experiment))
         state = State(precision=precision)
         loop = on_every_process(
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
         with computing_threads(recipe.hardware.threads):
             loop.train(progress)
-        result = _finish(experiment, fabric, place, loop)
+            specification = _ship(experiment, fabric, place, loop, validate)
+        result = _finish(experiment, fabric, place, loop, specification)
         fabric.barrier()
     return result
 
@@ -81,8 +87,31 @@ def _same_everywhere(fabric: Fabric, place: Run, known: State | None) -> None:
         )
 
 
-def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> RunResult:
-    """Ship the chosen weights as a bundle and write down what the run came to."""
+def _check_smoothing(experiment: Experiment) -> None:
+    """Before training, what would only show after it."""
+    assert experiment.task is not None
+    check_smoothable(experiment.task)
+    if not experiment.protocol.validation:
+        raise UsageError("smoothing is fitted on validation clips, and there are none; name some, or leave it out")
+
+
+def _ship(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, validate: Validation | None) -> Specification:
+    """Take the chosen weights, and fit the smoothing of what they give where the recipe asks for it."""
+    recipe, best = experiment.recipe, loop.state.best
+    module = loop.stepper.weights()
+    if best and recipe.weights == "best":
+        module.load_state_dict(read_tensors(place.best(best["step"]))[0])
+    specification = experiment.specification
+    task = experiment.task
+    if not recipe.smoothing or validate is None or task is None:
+        return specification
+    predictions = validate.predictions(module)
+    smoothing = on_every_process(fabric, lambda: fit_smoothing(task, predictions))
+    return Specification.model_validate({**dict(specification), "smoothing": smoothing})
+
+
+def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, specification: Specification) -> RunResult:
+    """Write the chosen weights as a bundle, and down what the run came to."""
     recipe, state = experiment.recipe, loop.state
     decay = recipe.optimiser.ema
     kind = "weights" if decay is None else f"moving average (decay {decay}) of the weights"
@@ -90,8 +119,6 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
     module = loop.stepper.weights()
     if best:
         weights = f"{kind} after step {best['step']}, the best on validation by {next(iter(best['values']))}"
-        if fabric.is_global_zero:
-            module.load_state_dict(read_tensors(place.best(best["step"]))[0])
     else:
         weights = f"{kind} after the last step"
     values: dict[str, float] = best.get("values") or (state.values if state.validated == state.step else {})
@@ -109,10 +136,11 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop) -> R
         unreadable=state.unreadable,
         precision=state.precision,
         devices=fabric.world_size,
+        smoothing=specification.smoothing_text(),
     )
     if fabric.is_global_zero:
         model = module if isinstance(module, Recogniser) else experiment.objective.encoder
-        save(model, experiment.specification, place.bundle, _card(experiment, result))
+        save(model, specification, place.bundle, _card(experiment, result))
         write_report(place, recipe, result)
         place.finish(result)
     return result

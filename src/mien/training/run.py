@@ -34,6 +34,7 @@ class RunResult:
         protocol: digest of the protocol.
         unreadable: reason by id of clips that could not be read.
         precision, devices: how it was computed.
+        smoothing: what the bundle says is done to its outputs over time, in words; empty: nothing.
     """
 
     folder: str
@@ -49,6 +50,7 @@ class RunResult:
     unreadable: dict[str, str]
     precision: str
     devices: int
+    smoothing: str = ""
 
     def to_json(self, indent: int | None = None) -> str:
         """All fields as strict JSON."""

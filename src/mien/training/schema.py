@@ -234,7 +234,8 @@ class Recipe(Section):
 
     ``precision``: ``fp32``; ``bf16`` computes matrix products in bfloat16 by autocast; ``auto`` is bf16 where the
     processor does it natively, else fp32. ``weights`` says which weights become the bundle: the best on validation
-    by the task's first metric (where there are validation clips), or the last.
+    by the task's first metric (where there are validation clips), or the last. ``smoothing`` fits a time shift, a
+    median filter, centring and scaling of values per frame on validation clips and stores them in the bundle.
     """
 
     name: str
@@ -252,11 +253,14 @@ class Recipe(Section):
     hardware: Hardware = Hardware()
     intervals: Intervals = Intervals()
     weights: Literal["best", "last"] = "best"
+    smoothing: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
         if (self.pretext is None) == (self.task is None):
             raise ValueError("give exactly one of pretext and task")
+        if self.smoothing and (self.task is None or self.task.level != "frame"):
+            raise ValueError("smoothing belongs to a task with level: frame; leave it out")
         if self.pretext is not None:
             if self.optimiser.layer_decay is not None:
                 raise ValueError("optimiser.layer_decay belongs to fine-tuning; a pretext trains all layers alike")

@@ -56,11 +56,16 @@ class Validation:
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
         """Metrics by name, the one that selects weights first; ``n`` is the number of clips judged."""
+        predictions = self.predictions(module)
+        if self._task.per_group:
+            predictions = by_group(predictions, self._manifest)
+        return {**figures(self._task, predictions), "n": float(len(predictions.clips))}
+
+    def predictions(self, module: nn.Module) -> Predictions:
+        """What a module says about all validation clips; all processes take part and get the same."""
         self._loader.set_epoch(0)
         own = predict_views(module, self._task, self._loader, bf16=self._bf16)
         predictions = Predictions.join(gather(self._fabric, own))
         if not predictions.clips:
             raise MienError(f"no validation clip could be read; the first: {predictions.failures[0].reason}")
-        if self._task.per_group:
-            predictions = by_group(predictions, self._manifest)
-        return {**figures(self._task, predictions), "n": float(len(predictions.clips))}
+        return predictions
