@@ -20,7 +20,7 @@ ROOMS = {
     "pages": {"errors"},
     "nn": {"errors"},
     "models": {"errors", "nn", "faces.recipe"},
-    "data": {"errors", "media", "faces", "models.specification"},
+    "data": {"errors", "media", "pages", "faces", "models.specification"},
     "pretext": {"errors", "nn", "models", "data", "media"},
     "tasks": {"errors", "nn", "models"},
     "checkpoints": {"errors", "nn", "models", "tasks", "pretext"},

@@ -25,7 +25,7 @@ VERBS: dict[str, str] = {
     "predict": "Read apparent emotion from videos into timelines, reports and overlays.",
     "embed": "Encoder features of videos over time.",
     "convert": "Published checkpoints ↔ bundles, strict and without executing them.",
-    "corpora": "Known corpora; make the synthetic one.",
+    "corpora": "Known corpora; divide, check, join and look at manifests; make the synthetic one.",
     "models": "Registered models.",
     "recipes": "Recipes that ship with mien.",
     "doctor": "What ails this installation, or a training run.",

@@ -1,14 +1,15 @@
-"""``mien corpora``: known corpora, what one is, and making the synthetic one."""
+"""``mien corpora``: known corpora, their manifests divided, checked, joined and looked at; the synthetic one."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 
 Layout = Literal["sewa", "msp", "recola"]
+Way = Literal["subject", "leave_one_out", "fold", "split", "corpus", "random"]
 Estimator = Literal["mean", "evaluator_weighted"]
 
 app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_help=False)
@@ -146,3 +147,121 @@ def synthetic(
         typer.echo(json.dumps({"manifest": str(table), "clips": len(manifest)}))
     else:
         typer.echo(f"{len(manifest)} clips of {subjects} people: {table}")
+
+
+@app.command()
+def join(
+    manifests: list[Path] = typer.Argument(..., help="Manifests of single corpora, with the column label."),
+    out: Path = typer.Option(..., help="Table to write, .csv or .parquet."),
+    classes: str | None = typer.Option(None, help="6, 7, 8, 8-calm, 11, or names; by default those that all have."),
+    merge: list[str] | None = typer.Option(None, help="A class that counts as another, calm=neutral; repeatable."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """One manifest of several corpora under shared class names: train on some, test on another.
+
+    Clips whose class is not shared are left out and counted. In a recipe, data.protocol: {by: corpus, fold: NAME}
+    tests on that corpus.
+
+    Example: mien corpora join dfew/manifest.csv ferv39k/manifest.csv --out both/manifest.csv
+    """
+    from mien.data.corpora.labels import join as join_manifests
+    from mien.errors import UsageError
+
+    pairs = [text.partition("=") for text in merge or []]
+    if odd := [one for one, sign, other in pairs if not (one and sign and other)]:
+        raise UsageError(f"--merge {odd[0]}: write class=other, such as calm=neutral")
+    joined, names, left_out = join_manifests(manifests, out, classes, {one: other for one, _, other in pairs})
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(out), "clips": len(joined), "classes": names, "left_out": left_out}))
+        return
+    typer.echo(f"{len(joined):,} clips, classes {', '.join(names)}: {out}")
+    for name, count in left_out.items():
+        if count:
+            typer.echo(f"{count:,} clips of {name} have none of these classes and are left out")
+
+
+@app.command()
+def divide(
+    manifest: Path = typer.Argument(..., help="The manifest."),
+    out: Path = typer.Option(..., help="Folder for the protocols."),
+    by: Way = typer.Option("subject", help="How rows are divided; random is stamped as such."),
+    folds: int = typer.Option(5, min=2, help="Number of folds, for subject and random."),
+    validation: float = typer.Option(0.0, help="Share of the training people held out for validation."),
+    published: bool = typer.Option(False, "--published", help="State shared people instead of refusing them."),
+    seed: int = typer.Option(0, help="Seed of everything random."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Write protocols: every round of a cross-validation, or the manifest's own split.
+
+    Example: mien corpora divide ravdess/manifest.csv --by leave_one_out --out ravdess/protocols
+    """
+    from mien.data.divide import divide as divide_rows
+
+    choices = {"by": by, "folds": folds, "validation": validation, "published": published, "seed": seed}
+    made = divide_rows(manifest, choices, out)
+    if as_json:
+        typer.echo(json.dumps({name: _sizes(one) for name, one in made.items()}, indent=1))
+        return
+    for name, one in made.items():
+        sizes = ", ".join(f"{count:,} {part}" for part, count in _sizes(one).items() if part != "digest" and count)
+        typer.echo(f"{name:12} {sizes}, digest {one.digest[:12]}: {out / name}.json")
+    for text in dict.fromkeys(text for one in made.values() for text in one.notes):
+        typer.echo(f"note: {text}")
+
+
+@app.command()
+def check(
+    manifest: Path = typer.Argument(..., help="The manifest."),
+    protocol: list[Path] | None = typer.Option(None, help="Protocol to check; by default the manifest's own division."),
+    content: bool = typer.Option(False, "--content", help="Compare the files' bytes too."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """What training, validation and test share: rows, people, groups, files, source videos, equal content.
+
+    Exits with 1 where figures on the test part would not hold for unseen people.
+
+    Example: mien corpora check dfew/manifest.csv --protocol dfew/protocols/fold-1.json --content
+    """
+    from mien.data.divide import report_leaks
+
+    report = report_leaks(manifest, protocol or [], content)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=1))
+    else:
+        typer.echo(report.text())
+    if report.betrayed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def view(
+    manifest: Path = typer.Argument(..., help="The manifest."),
+    out: Path | None = typer.Option(None, help="The page; by default look.html beside the manifest."),
+    pictures: int = typer.Option(24, min=0, help="Clips on the contact sheet."),
+    files: int = typer.Option(300, min=1, help="Clips whose files are opened for lengths and sizes."),
+    show_faces: bool = typer.Option(False, "--show-faces", help="Do not blur the contact sheet."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """A page on a manifest: classes by part, people, lengths, faces, labels over time, contact sheet.
+
+    Example: mien corpora view ravdess/manifest.csv
+    """
+    from mien.data.look import LookSettings, look, write_page
+    from mien.data.manifest import Manifest
+
+    table = Manifest.read(manifest)
+    settings = LookSettings(pictures=pictures, blurred=not show_faces, files=files)
+    with typer.progressbar(length=min(max(files, pictures), len(table)), label="looking", hidden=as_json) as bar:
+        overview = look(table, settings, lambda done, _: bar.update(1))
+    page = out or table.root / "look.html"
+    write_page(overview, page)
+    if as_json:
+        typer.echo(json.dumps({"page": str(page), "clips": len(table), "unreadable": overview.failed}))
+    else:
+        typer.echo(f"{len(table):,} clips: {page}")
+
+
+def _sizes(protocol: Any) -> dict[str, Any]:
+    parts = {name: len(getattr(protocol, part)) for name, part in
+             (("training", "train"), ("validation", "validation"), ("test", "test"))}  # fmt: skip
+    return {**parts, "digest": protocol.digest}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from mien.data.contents import same_content
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
 
@@ -12,21 +14,66 @@ if TYPE_CHECKING:
     from mien.data.protocol import Protocol
 
 
+# Columns whose values must not be on both sides, and what one of them is called.
+_SHARED = (("subject", "subject"), ("group", "group"), ("path", "file"), ("source", "source video"))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two parts have in common.
+
+    Attributes:
+        parts: ``training``, ``validation`` or ``test``.
+        noun: ``row``, ``subject``, ``group``, ``file``, ``source video`` or ``content``.
+        values: all of it, sorted.
+    """
+
+    parts: tuple[str, str]
+    noun: str
+    values: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One sentence with up to three examples."""
+        example = ", ".join(self.values[:3]) + (", ..." if len(self.values) > 3 else "")
+        return f"{self.parts[0]} and {self.parts[1]} share {len(self.values):,} {self.noun}(s): {example}"
+
+
+def overlaps(protocol: Protocol, manifest: Manifest, content: bool = False) -> list[Overlap]:
+    """Everything that two parts share: rows, subjects, groups, files, source videos, and on wish equal bytes.
+
+    Args:
+        protocol: the parts.
+        manifest: holds every id of them.
+        content: compare files too, which reads those of equal size.
+    """
+    parts = _parts(protocol)
+    copies = same_content(manifest, [id_ for ids in parts.values() for id_ in ids]) if content else []
+    found = []
+    for one, other in combinations(parts, 2):
+        first, second = set(parts[one]), set(parts[other])
+        if same := sorted(first & second):
+            found.append(Overlap((one, other), "row", tuple(same)))
+        first, second = first - second, second - first
+        said: set[tuple[str, ...]] = set()
+        for column, noun in _SHARED:
+            shared = tuple(_shared(manifest, column, first, second)) if first and second else ()
+            if shared and shared not in said:
+                found.append(Overlap((one, other), noun, shared))
+                said.add(shared)
+        twins = tuple(" = ".join(group) for group in copies if first & set(group) and second & set(group))
+        if twins:
+            found.append(Overlap((one, other), "content", twins))
+    return found
+
+
 def leaks(protocol: Protocol, manifest: Manifest, published: bool) -> tuple[str, ...]:
     """Sentences about shared ids, subjects, groups and files; see ``Protocol.check`` for what is refused."""
-    parts = {"training": protocol.train, "validation": protocol.validation, "test": protocol.test}
-    notes = list(_same_ids(parts, published))
-    for one, other in combinations([name for name, ids in parts.items() if ids], 2):
-        distinct = set(parts[one]) - set(parts[other]), set(parts[other]) - set(parts[one])
-        if not all(distinct):
-            continue
-        for column, noun in (("subject", "subject"), ("group", "group"), ("path", "file")):
-            shared = _shared(manifest, column, *distinct)
-            # Two people in one recording are two subjects; a shared file only betrays people where none are named.
-            refuse = (one, other) == ("training", "test") and not published
-            refuse = refuse and not (column == "path" and manifest.has("subject"))
-            if shared:
-                notes.append(_judge(f"{one} and {other}", noun, shared, refuse, published))
+    notes = list(_same_ids(_parts(protocol), published))
+    for overlap in overlaps(protocol, manifest):
+        if overlap.noun != "row":
+            refuse = not published and betrays(overlap, manifest)
+            notes.append(_judge(overlap, refuse, published))
     by = protocol.settings.by
     if by == "random":
         notes.append(f"random folds of single rows (seed {protocol.settings.seed})")
@@ -61,13 +108,26 @@ def _shared(manifest: Manifest, column: str, one: set[str], other: set[str]) -> 
     return sorted(first & second)
 
 
-def _judge(which: str, noun: str, shared: list[str], refuse: bool, published: bool) -> str:
+def betrays(overlap: Overlap, manifest: Manifest) -> bool:
+    """True where figures on the test part would not hold for unseen people.
+
+    Two people in one recording are two subjects; a shared file only betrays people where none are named.
+    """
+    if overlap.parts != ("training", "test"):
+        return False
+    return overlap.noun not in {"file", "source video"} or not manifest.has("subject")
+
+
+def _parts(protocol: Protocol) -> dict[str, tuple[str, ...]]:
+    parts = {"training": protocol.train, "validation": protocol.validation, "test": protocol.test}
+    return {name: ids for name, ids in parts.items() if ids}
+
+
+def _judge(overlap: Overlap, refuse: bool, published: bool) -> str:
     """A sentence for the report; refuses what makes figures on the test part untrue."""
-    example = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
-    text = f"{which} share {len(shared)} {noun}(s): {example}"
     if refuse:
         raise UsageError(
-            f"{text}; figures would not hold for unseen people. Divide by subject (protocol.by = subject), or set "
-            "protocol.published = true if the corpus's published protocol does this"
+            f"{overlap.text}; figures would not hold for unseen people. Divide by subject (protocol.by = subject), or "
+            "set protocol.published = true if the corpus's published protocol does this"
         )
-    return f"{text}{', as in the published protocol' if published else ''}"
+    return f"{overlap.text}{', as in the published protocol' if published else ''}"

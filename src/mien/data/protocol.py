@@ -110,9 +110,26 @@ def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[
     return parts
 
 
+def folds(manifest: Manifest, settings: ProtocolSettings) -> list[str]:
+    """Every value that ``settings.fold`` can take: the rounds of a cross-validation.
+
+    Raises:
+        UsageError: a column that ``settings.by`` needs is missing, or there are no rounds in this way of dividing.
+    """
+    if settings.by in ("subject", "random"):
+        return [str(number) for number in range(settings.folds)]
+    column = {"fold": "fold", "leave_one_out": "subject", "corpus": "corpus"}.get(settings.by)
+    if column is None:
+        raise UsageError(
+            f"by={settings.by!r} divides once; rounds come of fold, subject, leave_one_out, corpus, random"
+        )
+    values = _required(manifest, column, "or divide in another way")
+    return sorted({str(value) for value in values.dropna()}, key=_natural)
+
+
 def _by_fold(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
     values = _required(manifest, "fold", "or let mien make folds of subjects (by subject)")
-    known = sorted({str(value) for value in values.dropna()}, key=_natural)
+    known = folds(manifest, settings)
     for wanted in (settings.fold, settings.validation_fold):
         if wanted is not None and str(wanted) not in known:
             raise UsageError(f"{manifest.name}: no fold {wanted!r}; the column has {', '.join(known)}")
@@ -128,8 +145,34 @@ def _by_subjects(manifest: Manifest, settings: ProtocolSettings) -> dict[str, li
     if subjects.isna().any():
         row = subjects.index[subjects.isna()][0]
         raise UsageError(f"{manifest.name}: row {row!r} has no subject; folds of subjects need one in every row")
-    fold_of = _balanced_folds(subjects.astype("str"), settings)
-    return _parts_of(subjects.astype("str").map(fold_of), settings)
+    units = _units(manifest, subjects)
+    fold_of = _balanced_folds(units, settings)
+    return _parts_of(units.map(fold_of), settings)
+
+
+def _units(manifest: Manifest, subjects: pd.Series) -> pd.Series:
+    """What must not be torn apart: subjects, with all others who share a group with them. Rows without one stay alone.
+
+    A unit is called as the first of its subjects.
+    """
+    ids = list(subjects.index)
+    names = subjects.astype("str").where(subjects.notna(), pd.Series(ids, index=subjects.index))
+    if not manifest.has("group"):
+        return names
+    groups = manifest.column("group", ids)
+    pairs = pd.DataFrame({"name": names, "group": groups}).dropna().drop_duplicates()
+    together = pairs[pairs["group"].duplicated(keep=False)].groupby("group")["name"].apply(list)
+    first: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (above := first.get(name, name)) != name:
+            name = above
+        return name
+
+    for members in together:
+        roots = sorted({root(name) for name in members})
+        first |= dict.fromkeys(roots[1:], roots[0])
+    return names.map(root) if first else names
 
 
 def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
@@ -146,6 +189,27 @@ def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[
             raise UsageError(f"{manifest.name}: row {id_!r} has no subject; by='named' needs one in every row")
         parts[roles.get(_plain(str(name)), "train")].append(str(id_))
     return parts
+
+
+def _by_one(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    """One subject tests; who shares a group with it neither trains nor tests."""
+    parts = _by_names(manifest, ProtocolSettings(by="named", test=(str(settings.fold),)))
+    if manifest.has("group"):
+        near = set(manifest.column("group", parts["test"]).dropna())
+        groups = manifest.column("group", parts["train"])
+        parts["train"] = list(groups.index[~groups.isin(near)])
+    return parts
+
+
+def _by_corpus(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
+    corpora = _required(manifest, "corpus", "as `mien corpora join` writes it").astype("str")
+    known = folds(manifest, settings)
+    if str(settings.fold) not in known or len(known) < 2:
+        raise UsageError(
+            f"{manifest.name}: cannot test on {settings.fold!r} and train on others; it holds {', '.join(known)}"
+        )
+    test = corpora == str(settings.fold)
+    return {"train": list(corpora.index[~test]), "validation": [], "test": list(corpora.index[test])}
 
 
 def _plain(name: str) -> str:
@@ -170,6 +234,8 @@ _DIVIDERS = {
     "subject": _by_subjects,
     "random": _by_chance,
     "named": _by_names,
+    "leave_one_out": _by_one,
+    "corpus": _by_corpus,
     "all": _all,
 }
 
@@ -206,8 +272,7 @@ def _hold_out(manifest: Manifest, train: Iterable[str], settings: ProtocolSettin
     train = sorted(train)
     units = pd.Series(train, index=pd.Index(train))
     if manifest.has("subject"):
-        subjects = manifest.column("subject", train)
-        units = subjects.astype("str").where(subjects.notna(), units)
+        units = _units(manifest, manifest.column("subject", train))
     names = sorted(set(units))
     order = generator(settings.seed, "validation").permutation(len(names))
     sizes = units.value_counts()

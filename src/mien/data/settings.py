@@ -20,8 +20,11 @@ class ProtocolSettings(BaseModel):
         by: ``split`` takes the manifest's column ``split``; ``fold`` its column ``fold`` (one fold tests, the others
             train); ``subject`` makes folds of whole subjects; ``random`` makes folds of single rows, which is only
             honest where rows have nothing in common, and is noted in every result; ``named`` tests the subjects of
-            ``test`` and validates those of ``validation_subjects``; ``all`` trains on every row.
-        fold: which fold tests: a value of the column for ``fold``, a number from 0 for ``subject`` and ``random``.
+            ``test`` and validates those of ``validation_subjects``; ``leave_one_out`` tests one subject; ``corpus``
+            tests one corpus of a manifest with the column ``corpus`` and trains on the others; ``all`` trains on
+            every row.
+        fold: which fold tests: a value of the column for ``fold``, a number from 0 for ``subject`` and ``random``, a
+            subject for ``leave_one_out``, the corpus for ``corpus``.
         folds: number of folds for ``subject`` and ``random``.
         validation: share of the training subjects (rows where subjects are unknown) held out for validation, where
             the manifest itself names none.
@@ -34,7 +37,7 @@ class ProtocolSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Literal["split", "fold", "subject", "random", "named", "all"] = "split"
+    by: Literal["split", "fold", "subject", "random", "named", "leave_one_out", "corpus", "all"] = "split"
     fold: int | str | None = None
     folds: int = Field(default=5, ge=2)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -46,7 +49,7 @@ class ProtocolSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ProtocolSettings:
-        folded = self.by in ("fold", "subject", "random")
+        folded = self.by in ("fold", "subject", "random", "leave_one_out", "corpus")
         if folded and self.fold is None:
             raise ValueError(f"by={self.by!r} needs fold (which one is the test)")
         if not folded and self.fold is not None:
