@@ -53,6 +53,7 @@ def _summary(result: RunResult) -> str:
     ]
     if result.unreadable:
         lines.append(f"left out: {len(result.unreadable)} unreadable clip(s), listed in {result.folder}/metrics.json")
+    lines += [f"WARNING: {line}" for line in result.warnings]
     if result.validation:
         figures = dict(result.validation)
         count = figures.pop("n") or 0

@@ -11,6 +11,7 @@ from mien.models.specification import VideoInput
 from mien.pretext.byol import byol
 from mien.pretext.contract import ClipExtras, Moment, Pretext
 from mien.pretext.dino import dino
+from mien.pretext.lira import lira
 from mien.pretext.masked_builder import masked_autoencoder
 
 __all__ = ["PRETEXTS", "ClipExtras", "Moment", "Pretext", "create_pretext"]
@@ -20,6 +21,7 @@ PRETEXTS: dict[str, Callable[..., Pretext]] = {
     "masked_autoencoder": masked_autoencoder,
     "byol": byol,
     "dino": dino,
+    "lira": lira,
 }
 
 

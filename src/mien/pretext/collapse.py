@@ -5,6 +5,7 @@ Each is between 0 and 1, and 0 means that all clips look the same to the model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -34,14 +35,15 @@ def rank_entropy(vectors: Tensor) -> Tensor:
     1 where all directions that N vectors can take are used alike, 0 where one is or none (Roy and Vetterli,
     "The effective rank", EUSIPCO 2007).
     """
-    rows = vectors.float() - vectors.float().mean(dim=0)
+    mean = vectors.float().mean(dim=0)
+    rows = vectors.float() - mean
     small = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows
-    power = torch.linalg.eigvalsh(small.double()).clamp_min(0.0)
-    total = power.sum()
     most = min(len(rows) - 1, rows.shape[1])
-    if most < 2 or total <= 1e-12 * len(rows):
+    total = small.diagonal().sum()
+    # below this it is rounding that differs, not the vectors
+    if most < 2 or not bool(total > 1e-10 * len(rows) * mean.square().sum()):
         return torch.zeros((), device=vectors.device)
-    return (entropy(power / total) / torch.log(torch.tensor(float(most)))).float()
+    return entropy(torch.linalg.eigvalsh(small / total).clamp_min(0.0)) / math.log(most)
 
 
 @torch.no_grad()
@@ -50,10 +52,11 @@ def information(probabilities: Tensor) -> Tensor:
 
     ``(N, K)`` → scalar. 0 both where all targets are uniform and where all have one and the same peak.
     """
-    values = probabilities.double()
-    most = torch.log(torch.tensor(float(min(values.shape))))
+    values = probabilities.float()
+    if min(values.shape) < 2:
+        return torch.zeros((), device=values.device)
     gained = entropy(values.mean(dim=0)) - entropy(values).mean()
-    return (gained / most).clamp_min(0.0).float() if min(values.shape) > 1 else torch.zeros(())
+    return gained.clamp_min(0.0) / math.log(min(values.shape))
 
 
 def entropy(probabilities: Tensor) -> Tensor:

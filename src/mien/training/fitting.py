@@ -23,7 +23,8 @@ from mien.training.hardware import (
     make_fabric,
     on_every_process,
 )
-from mien.training.loop import Loop
+from mien.training.loop import PATIENCE, Loop, Validate
+from mien.training.probe import NeighbourProbe
 from mien.training.report import write_report
 from mien.training.run import Run, RunResult
 from mien.training.schema import Recipe
@@ -64,8 +65,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
             return finished
         experiment = on_every_process(fabric, lambda: build(recipe))
         on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
-        task, judged = experiment.task, experiment.protocol.validation
-        validate = on_every_process(fabric, lambda: Validation(experiment, task, fabric) if task and judged else None)
+        validate = on_every_process(fabric, lambda: _judge(experiment, fabric))
         if recipe.smoothing:
             on_every_process(fabric, lambda: _check_smoothing(experiment))
         state = State(precision=precision)
@@ -78,6 +78,15 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         result = _finish(experiment, fabric, place, loop, specification)
         fabric.barrier()
     return result
+
+
+def _judge(experiment: Experiment, fabric: Fabric) -> Validate | None:
+    """What looks at the weights between epochs; None where there is nothing to judge by."""
+    if experiment.recipe.pretext is not None:
+        return NeighbourProbe(experiment, fabric) if experiment.recipe.pretext.probe else None
+    if experiment.task is not None and experiment.protocol.validation:
+        return Validation(experiment, experiment.task, fabric)
+    return None
 
 
 def _same_everywhere(fabric: Fabric, place: Run, known: State | None) -> None:
@@ -137,6 +146,7 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, spec
         precision=state.precision,
         devices=fabric.world_size,
         smoothing=specification.smoothing_text(),
+        warnings=[state.trouble["line"]] if state.trouble.get("logs", 0) >= PATIENCE else [],
     )
     if fabric.is_global_zero:
         model = module if isinstance(module, Recogniser) else experiment.objective.encoder

@@ -27,6 +27,7 @@ from mien.training.signals import Stopped, StopSignals
 from mien.training.state import State, write_tensors
 from mien.training.stepper import Stepper
 
+PATIENCE = 3  # logs in a row that must look wrong before a pretext is said to have collapsed
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
@@ -161,12 +162,23 @@ class Loop:
 
     def _report(self, values: dict[str, float], rate: float, norm: float) -> None:
         self.state.loss = values["loss"]
+        if self.recipe.pretext:
+            values = {**values, "collapsed": float(self._in_trouble(values))}
         if self._progress:
             self._progress.show(values)
         if self._log:
             self._log.write(
                 "train", self.state.step, {"epoch": self._epoch, **values, "lr": rate, "gradient_norm": norm}
             )
+
+    def _in_trouble(self, values: dict[str, float]) -> bool:
+        """Whether a pretext's scalars look wrong; said once they do so ``PATIENCE`` times in a row."""
+        line = self.stepper.objective.trouble(values)
+        logs = self.state.trouble.get("logs", 0) + 1
+        self.state.trouble = {"line": line, "logs": logs} if line else {}
+        if line and logs == PATIENCE:
+            self._say(f"step {self.state.step}: {line}")
+        return line is not None
 
     def _end_epoch(self, values: dict[str, float]) -> None:
         line = f"epoch {self._epoch:g} of {self.steps / self.batches.steps_per_epoch:g}: {describe(values)}"
@@ -191,6 +203,8 @@ class Loop:
         state.validated, state.values = state.step, values
         if self._log:
             self._log.write("validation", state.step, {"epoch": self._epoch, **values})
+        if self.recipe.pretext:  # a probe judges, and chooses nothing
+            return values
         first = next(iter(values))
         best = state.best["values"][first] if state.best else math.nan
         if math.isnan(best) or values[first] > best:

@@ -41,6 +41,10 @@ class Objective(nn.Module):
     def after_step(self, moment: Moment) -> None:
         """As ``Pretext.after_step``."""
 
+    def trouble(self, values: Mapping[str, float]) -> str | None:
+        """As ``Pretext.trouble``."""
+        return None
+
 
 class TaskObjective(Objective):
     """A recogniser under the loss of its task. The loss is computed in float32 whatever the precision of the model."""
@@ -78,3 +82,6 @@ class PretextObjective(Objective):
 
     def after_step(self, moment: Moment) -> None:
         self.trained.after_step(moment)
+
+    def trouble(self, values: Mapping[str, float]) -> str | None:
+        return self.trained.trouble(values)

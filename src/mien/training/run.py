@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class RunResult:
             where there is no validation part.
         protocol: digest of the protocol.
         unreadable: reason by id of clips that could not be read.
+        warnings: what the run's own figures say against its weights, one line each; empty where nothing.
         precision, devices: how it was computed.
         smoothing: what the bundle says is done to its outputs over time, in words; empty: nothing.
     """
@@ -51,6 +52,7 @@ class RunResult:
     precision: str
     devices: int
     smoothing: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self, indent: int | None = None) -> str:
         """All fields as strict JSON."""

@@ -89,11 +89,24 @@ class Model(Section):
     init: str | None = None
 
 
+class ProbeConfig(Section):
+    """Features judged by nearest neighbours every ``intervals.validate_epochs`` (``mien.training.probe``).
+
+    ``target`` is a column of the manifest with classes or numbers; nothing is learned from it and no weights are chosen
+    by it. At most ``clips`` of the training and of the validation part are looked at.
+    """
+
+    target: str
+    neighbours: int = Field(default=20, ge=1)
+    clips: int = Field(default=1000, ge=10)
+
+
 class PretextConfig(Section):
-    """A self-supervised objective: its kind, and options of its builder (``mien.pretext``)."""
+    """A self-supervised objective: its kind, options of its builder (``mien.pretext``), and how it is probed."""
 
     kind: str
     options: dict[str, Any] = {}
+    probe: ProbeConfig | None = None
 
 
 class Mixing(Section):

@@ -36,6 +36,7 @@ class State:
         loss: mean training loss over the last logging interval.
         validated, values: step and metrics of the last validation.
         best: ``step`` and ``values`` of the best validation so far; empty before the first.
+        trouble: what was wrong with the pretext at the last log, and how many logs in a row; empty where nothing was.
         unreadable: reason by id of every clip that could not be read.
         precision: ``fp32`` or ``bf16``, as chosen when the run began.
     """
@@ -47,6 +48,7 @@ class State:
     validated: int = 0
     values: dict[str, float] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
+    trouble: dict[str, Any] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     precision: str = "fp32"
 

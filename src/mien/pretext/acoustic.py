@@ -1,0 +1,169 @@
+"""What was heard at every video frame: the targets of LiRA.
+
+Acoustic features come at a rate of their own. A video frame that lasts 40 ms is told by the features of its 40 ms: put
+side by side (``stack``) or averaged (``mean``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.data.manifest import Row
+from mien.errors import MienError, UsageError
+from mien.models.specification import SoundInput
+
+Reduce = Literal["stack", "mean"]
+KINDS = ("log_mel", "mfcc", "folder", "hubert", "wav2vec2")
+RATE = 16000
+HOP = 0.01  # seconds between built-in features and between those of PASE+
+# 25 ms windows every 10 ms
+_SPECTRUM = {"n_fft": 512, "hop": 160, "window": 400, "top_db": None}
+SPECTRA: dict[str, dict[str, Any]] = {
+    "log_mel": _SPECTRUM | {"bands": 80},
+    "mfcc": _SPECTRUM | {"bands": 40, "coefficients": 13},
+}
+
+
+@dataclass(frozen=True)
+class Acoustics:
+    """Where acoustic features come from and how they meet the frames.
+
+    Attributes:
+        kind: ``log_mel`` (80 bands), ``mfcc`` (13 with first and second differences), ``folder`` of precomputed
+            features, or a hidden layer of ``hubert`` or ``wav2vec2``.
+        source: the folder, or the checkpoint: a folder in the hub's layout or a hub id.
+        layer: hidden layer of a checkpoint, 0 is its input.
+        hop: seconds between the features of a folder.
+        reduce: ``stack`` or ``mean`` of the features of one frame.
+    """
+
+    kind: str = "log_mel"
+    source: str = ""
+    layer: int = 6
+    hop: float = HOP
+    reduce: Reduce = "stack"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f"pretext.options.target={self.kind!r} is not known; choose one of {', '.join(KINDS)}")
+        if self.kind in ("folder", "hubert", "wav2vec2") and not self.source:
+            raise UsageError(f"pretext.options.target={self.kind!r} needs pretext.options.source")
+        if self.kind == "folder" and not Path(self.source).is_dir():
+            raise UsageError(f"pretext.options.source={self.source!r} is no folder of features")
+
+    @property
+    def learned(self) -> bool:
+        """A network makes the features, from the waveform, while training."""
+        return self.kind in ("hubert", "wav2vec2")
+
+    @property
+    def sound(self) -> SoundInput | None:
+        """What the loader reads of the sound; None where a folder holds the features."""
+        if self.kind == "folder":
+            return None
+        if self.learned:
+            return SoundInput(rate=RATE, features="waveform")
+        features: Literal["log_mel", "mfcc"] = "log_mel" if self.kind == "log_mel" else "mfcc"
+        return SoundInput(rate=RATE, features=features, options=SPECTRA[self.kind])
+
+    @property
+    def seconds(self) -> float:
+        """Time between features."""
+        return 0.02 if self.learned else self.hop if self.kind == "folder" else HOP
+
+    def width(self) -> int:
+        """Values of one feature; of a network's see ``mien.pretext.speech``."""
+        return {"log_mel": 80, "mfcc": 39}.get(self.kind) or _folder_width(Path(self.source))
+
+    def per_frame(self, step: float) -> int:
+        """Features of one video frame of ``step`` seconds."""
+        return max(1, round(step / self.seconds))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Adds ``heard`` ``(T, D)`` and ``heard_present`` ``(T,)`` to a clip (a ``ClipExtras``).
+
+    Attributes:
+        acoustics: not learned.
+        step: seconds of a video frame.
+    """
+
+    acoustics: Acoustics
+    step: float
+
+    def __call__(self, rng: np.random.Generator, item: Mapping[str, Tensor], row: Row) -> dict[str, Tensor]:
+        """``MienError`` where the folder lacks the clip's features."""
+        times = item["times"]
+        if self.acoustics.kind == "folder":
+            values = _read(Path(self.acoustics.source), row)
+            present, starts = torch.ones(len(values), dtype=torch.bool), times - max(row.start, 0.0)
+        else:
+            values, present, starts = item["sound"].T, item["sound_present"], times - times[0]
+            if self.acoustics.kind == "mfcc":
+                values = with_differences(values)
+        heard, known = at_frames(
+            values, present, starts, self.step, self.acoustics.seconds, self.acoustics.per_frame(self.step)
+        )
+        if self.acoustics.reduce == "mean":
+            heard = heard.mean(dim=1)
+        valid = torch.arange(len(times)) < int(item["length"])
+        return {"heard": heard.flatten(1), "heard_present": known & valid}
+
+
+def at_frames(
+    values: Tensor, present: Tensor, starts: Tensor, step: float, hop: float, count: int
+) -> tuple[Tensor, Tensor]:
+    """Features of every frame.
+
+    Args:
+        values: ``(L, F)``, the l-th of them at ``l · hop`` seconds.
+        present: bool ``(L,)``.
+        starts: ``(T,)`` seconds at which frames begin.
+        step: how long a frame lasts; hop: seconds between features; count: features per frame.
+
+    Returns:
+        ``(T, count, F)``, the nearest features at ``count`` even moments of every frame; and bool ``(T,)``: all of
+        them are there.
+    """
+    moments = starts[:, None] + torch.arange(count, dtype=starts.dtype, device=starts.device) * (step / count)
+    index = (moments / hop + 1e-4).round().long()
+    inside = (index >= 0) & (index <= len(values))  # the last moment may lie just behind the last feature
+    index = index.clamp(0, len(values) - 1)
+    return values[index], (present[index] & inside).all(dim=1)
+
+
+def with_differences(values: Tensor) -> Tensor:
+    """``(L, F)`` → ``(L, 3F)``: beside the values their first and second differences in time, centred."""
+    first = torch.gradient(values, dim=0)[0] if len(values) > 1 else torch.zeros_like(values)
+    second = torch.gradient(first, dim=0)[0] if len(values) > 1 else torch.zeros_like(values)
+    return torch.cat((values, first, second), dim=1)
+
+
+def _read(folder: Path, row: Row) -> Tensor:
+    """Features of a clip: ``<id>.npy`` or ``<stem of its file>.npy``, ``(L, F)``."""
+    for stem in (row.id, row.path.stem):
+        path = folder / f"{stem}.npy"
+        if path.is_file():
+            try:
+                values = np.load(path, allow_pickle=False)
+            except (ValueError, OSError, EOFError) as error:
+                raise MienError(f"{path} cannot be read as an array ({str(error).splitlines()[0]})") from error
+            if values.ndim != 2 or not len(values) or not np.issubdtype(values.dtype, np.number):
+                raise MienError(f"{path} holds an array of shape {values.shape}; features are numbers (steps, width)")
+            return torch.from_numpy(values.astype(np.float32))
+    raise MienError(f"{folder} holds no {row.id}.npy or {row.path.stem}.npy with the features of {row.path.name}")
+
+
+def _folder_width(folder: Path) -> int:
+    first = next(iter(sorted(folder.glob("*.npy"))), None)
+    if first is None:
+        raise UsageError(f"pretext.options.source={folder} holds no .npy file")
+    return int(np.load(first, mmap_mode="r", allow_pickle=False).shape[1])
