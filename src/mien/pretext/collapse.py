@@ -21,11 +21,11 @@ LEAST_ENTROPY = 0.02
 def spread(vectors: Tensor) -> Tensor:
     """Standard deviation of unit vectors over the batch, in units of the largest one possible: ``(N, D)`` → scalar.
 
-    1 where the vectors point anywhere, 0 where all point the same way: ``sqrt(1 - |mean|²)`` of the unit vectors
-    (Chen and He, arXiv 2011.10566, watch the same up to a factor).
+    1 where the vectors point anywhere, 0 where all point the same way or are 0: ``sqrt(1 - |mean|²)`` of the unit
+    vectors (Chen and He, arXiv 2011.10566, watch the same up to a factor).
     """
-    mean = functional.normalize(vectors.float(), dim=-1).mean(dim=0)
-    return (1.0 - mean.square().sum()).clamp_min(0.0).sqrt()
+    unit = functional.normalize(vectors.float(), dim=-1)
+    return (unit.square().sum(dim=-1).mean() - unit.mean(dim=0).square().sum()).clamp_min(0.0).sqrt()
 
 
 @torch.no_grad()

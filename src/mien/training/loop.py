@@ -27,6 +27,7 @@ from mien.training.signals import Stopped, StopSignals
 from mien.training.state import State, write_tensors
 from mien.training.stepper import Stepper
 
+SETTLED = 0.2  # share of the steps after which a pretext is watched: a centre at 0 makes targets alike at first
 PATIENCE = 3  # logs in a row that must look wrong before a pretext is said to have collapsed
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -173,7 +174,8 @@ class Loop:
 
     def _in_trouble(self, values: dict[str, float]) -> bool:
         """Whether a pretext's scalars look wrong; said once they do so ``PATIENCE`` times in a row."""
-        line = self.stepper.objective.trouble(values)
+        settled = self.state.step >= SETTLED * self.steps
+        line = self.stepper.objective.trouble(values) if settled else None
         logs = self.state.trouble.get("logs", 0) + 1
         self.state.trouble = {"line": line, "logs": logs} if line else {}
         if line and logs == PATIENCE:
