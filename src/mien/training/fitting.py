@@ -104,7 +104,7 @@ def _check_smoothing(experiment: Experiment) -> None:
         raise UsageError("smoothing is fitted on validation clips, and there are none; name some, or leave it out")
 
 
-def _ship(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, validate: Validation | None) -> Specification:
+def _ship(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, validate: Validate | None) -> Specification:
     """Take the chosen weights, and fit the smoothing of what they give where the recipe asks for it."""
     recipe, best = experiment.recipe, loop.state.best
     module = loop.stepper.weights()
@@ -112,7 +112,7 @@ def _ship(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, valida
         module.load_state_dict(read_tensors(place.best(best["step"]))[0])
     specification = experiment.specification
     task = experiment.task
-    if not recipe.smoothing or validate is None or task is None:
+    if not recipe.smoothing or not isinstance(validate, Validation) or task is None:
         return specification
     predictions = validate.predictions(module)
     smoothing = on_every_process(fabric, lambda: fit_smoothing(task, predictions))
