@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from mien.evaluation.missing import Missing
     from mien.evaluation.paired import Paired
     from mien.evaluation.result import EvaluationResult
 
@@ -57,6 +58,9 @@ def evaluate(
     submission: Annotated[
         Path | None, typer.Option(help="Write predictions of the unlabelled test part to this CSV, and judge nothing.")
     ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Judge with modalities missing too: the published grid, and curves.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
 ) -> None:
@@ -98,6 +102,10 @@ def evaluate(
         published=published,
         progress=_show if sys.stderr.isatty() and not as_json else None,
     )
+    if missing:
+        from mien.evaluation.missing import evaluate_missing, with_missing
+
+        result = with_missing(result, evaluate_missing(result, settings))
     paired = compare_with(result, against) if against else None
     paths = result.write(folder)
     if paired is not None:
@@ -132,12 +140,24 @@ def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Pat
     typer.echo(f"  corpus seen in training: {result.part.seen.mark}")
     if paired is not None:
         _print_paired(paired, width)
+    if result.missing is not None:
+        _print_missing(result.missing)
     for failure in result.predictions.failures:
         typer.echo(f"  not scored: {failure.path}: {failure.reason}")
     for note in result.notes:
         typer.echo(f"  note: {note}")
     for name, path in paths.items():
         typer.echo(f"{name}: {path}")
+
+
+def _print_missing(missing: Missing) -> None:
+    name, title = next(iter(missing.metrics.items()))
+    typer.echo(f"{title} with modalities missing")
+    for row in missing.rows(name):
+        done = f"only {row['modality']}, {row['distortion']} for the rest" if row["distortion"] else "all modalities"
+        if row["kind"] != "grid":
+            done = f"{100 * row['share']:.0f} % of {row['kind']} without {row['modality']}"
+        typer.echo(f"  {done:36} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
 
 
 def _print_paired(paired: Paired, width: int) -> None:

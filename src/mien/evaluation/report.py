@@ -10,6 +10,7 @@ from mien.evaluation.metrics import recalls
 from mien.pages import Estimate, Table, bullets, card, image, page, words
 
 if TYPE_CHECKING:
+    from mien.evaluation.missing import Missing
     from mien.evaluation.result import EvaluationResult
     from mien.evaluation.scores import Score
 
@@ -37,6 +38,7 @@ def render(result: EvaluationResult, pictures: Mapping[str, bytes]) -> str:
         card("What a reader must know", bullets(result.notes)) if result.notes else "",
         *(card(CAPTIONS[name], image(content, CAPTIONS[name])) for name, content in pictures.items()),
         card("Classes", _classes(result)) if result.task.classes else "",
+        _missing(result.missing) if result.missing is not None else "",
         card("Not scored", _failures(result)) if result.predictions.failures else "",
         card("How it was done", words(_facts(result))),
     ]
@@ -83,6 +85,27 @@ def _failures(result: EvaluationResult) -> str:
     more = len(failures) - SHOWN_FAILURES
     rest = f"and {more} more: see metrics.json" if more > 0 else ""
     return Table("failures", "Not scored", ("clip", "file", "reason"), rows, rest).html()
+
+
+def _missing(missing: Missing) -> str:
+    """Pictures of both, and the grid as a table."""
+    from mien.evaluation.missing_pictures import WORDS, draw_missing
+
+    pictures = draw_missing(missing)
+    rows = tuple(
+        (
+            row["modality"],
+            WORDS.get(row["distortion"], ""),
+            missing.metrics[row["metric"]],
+            Estimate(row["value"], row["low"], row["high"]),
+        )
+        for metric in missing.metrics
+        for row in missing.rows(metric)
+        if row["kind"] == "grid"
+    )
+    table = Table("missing", "Kept", ("kept", "in place of the others", "metric", "value"), rows).html()
+    curves = image(pictures["missing_curves"], "Score against the share of clips or time without a modality")
+    return card("With modalities missing", image(pictures["missing_grid"], "Score by what is kept") + table + curves)
 
 
 def _facts(result: EvaluationResult) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from mien.evaluation.summary import summarise
 from mien.files import complete
 from mien.tasks import Task
 from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
+
+if TYPE_CHECKING:
+    from mien.evaluation.missing import Missing
 
 FIXED_COLUMNS = ("id", "path", "start", "end", "subject", "time", "truth", "prediction")
 
@@ -61,6 +64,7 @@ class EvaluationResult:
         groups: figures for groups of people or clips.
         cost: what judging took: parameters, multiplications, seconds, memory; empty where no model ran.
         probable: the outputs of a classification are probabilities, not only the chosen class.
+        missing: scores with modalities missing, where they were asked for.
     """
 
     task: Task
@@ -77,6 +81,7 @@ class EvaluationResult:
     groups: tuple[GroupScore, ...] = ()
     cost: dict[str, Any] = field(default_factory=dict)
     probable: bool = True
+    missing: Missing | None = None
 
     def __getitem__(self, name: str) -> Score:
         """A score by name; raises ``KeyError``."""
@@ -172,6 +177,8 @@ class EvaluationResult:
         folder = Path(folder)
         pictures = draw(self)
         paths = {"predictions": folder / "predictions.csv"}
+        if self.missing is not None:
+            paths |= self.missing.write(folder)
         with complete(paths["predictions"]) as part:
             self.table().to_csv(part, index=False, lineterminator="\n")
         for name, content in pictures.items():

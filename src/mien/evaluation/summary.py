@@ -52,6 +52,11 @@ def summarise(result: EvaluationResult) -> dict[str, Any]:
     if result.task.kind == "intensities":
         summary["tenths"] = {name: table.tolist() for name, table in result.tenths().items()}
         summary["strongest"] = result.strongest().tolist()
+    if result.missing is not None:
+        summary["missing"] = [
+            {key: finite(value) if isinstance(value, float) else value for key, value in row.items()}
+            for row in result.missing.table.to_dict("records")
+        ]
     summary["cost"] = result.cost
     summary["not_scored"] = [asdict(failure) for failure in result.predictions.failures]
     summary["notes"] = list(result.notes)

@@ -192,8 +192,8 @@ _VIDEO = VideoInput(frames=15, fps=15 / SECONDS, size=224, mean=FACE_MEAN, std=F
 _FUSED = Inputs(video=_VIDEO, sound=_SOUND)
 _BLANKS = {"sound": (10, 156), "video": (3, 15, 224, 224)}
 _TEST = Inputs(
-    video=_VIDEO.model_copy(update={"frames": 6, "fps": 5.0, "size": 64, "crop": CropRecipe(size=64)}),
-    sound=SoundInput(rate=8000, features="mfcc", options={"coefficients": 10, "seconds": 1.2}),
+    video=_VIDEO.model_copy(update={"frames": 8, "fps": 4.0, "size": 64, "crop": CropRecipe(size=64)}),
+    sound=SoundInput(rate=8000, features="mfcc", options={"coefficients": 10, "seconds": 2.0}),
 )
 
 
@@ -231,10 +231,17 @@ def _published(fusion: Fusion, heads: int, absent: Absent, spare: int | None) ->
     return AudioVisualFusion(_sound_branch(absent, spare), _video_branch(absent, spare), fusion, heads)
 
 
+def _small_sound(absent: Absent = "marked") -> TemporalBranch:
+    return TemporalBranch("sound", None, (10, 16, 24, 32, 24), valid=True, absent=absent, blank=(10, 32))
+
+
+def _small_video(absent: Absent = "marked") -> TemporalBranch:
+    widths = (96, 16, 16, 24, 24)
+    return TemporalBranch("video", efficientface_test(), widths, absent=absent, blank=(3, 8, 64, 64))
+
+
 def _small(fusion: Fusion, heads: int, absent: Absent) -> AudioVisualFusion:
-    sound = TemporalBranch("sound", None, (10, 16, 24, 32, 24), valid=True, absent=absent, blank=(10, 19))
-    video = TemporalBranch("video", efficientface_test(), (96, 16, 16, 24, 24), absent=absent, blank=(3, 6, 64, 64))
-    return AudioVisualFusion(sound, video, fusion, heads)
+    return AudioVisualFusion(_small_sound(absent), _small_video(absent), fusion, heads)
 
 
 @register_model(_FUSED)
@@ -269,19 +276,19 @@ def avfusion_intermediate_attention(
 
 @register_model(_TEST)
 def avfusion_late_transformer_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
-    """A small late transformer fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
+    """A small late transformer fusion for tests: 8 frames of 64 px, 2 s of sound at 8 kHz."""
     return _small("late_transformer", heads, absent)
 
 
 @register_model(_TEST)
 def avfusion_intermediate_transformer_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
-    """A small intermediate transformer fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
+    """A small intermediate transformer fusion for tests: 8 frames of 64 px, 2 s of sound at 8 kHz."""
     return _small("intermediate_transformer", heads, absent)
 
 
 @register_model(_TEST)
 def avfusion_intermediate_attention_test(heads: int = 1, absent: Absent = "marked") -> AudioVisualFusion:
-    """A small intermediate attention fusion for tests: 6 frames of 64 px, 1.2 s of sound at 8 kHz."""
+    """A small intermediate attention fusion for tests: 8 frames of 64 px, 2 s of sound at 8 kHz."""
     return _small("intermediate_attention", heads, absent)
 
 
@@ -295,6 +302,18 @@ def avfusion_audio_cnn(absent: Absent = "marked") -> BranchEncoder:
 def avfusion_video_cnn(absent: Absent = "marked") -> BranchEncoder:
     """The face branch on its own: EfficientFace, then convolutions over time, 1.55 M parameters, arXiv 2201.11095."""
     return BranchEncoder(_video_branch(absent))
+
+
+@register_model(Inputs(sound=_TEST.sound))
+def avfusion_audio_cnn_test() -> BranchEncoder:
+    """The sound branch of the small fusions on its own."""
+    return BranchEncoder(_small_sound())
+
+
+@register_model(Inputs(video=_TEST.video))
+def avfusion_video_cnn_test() -> BranchEncoder:
+    """The face branch of the small fusions on its own."""
+    return BranchEncoder(_small_video())
 
 
 @register_model(Inputs(video=_VIDEO, sound=log_mel_input(64)))
