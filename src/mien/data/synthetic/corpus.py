@@ -23,7 +23,7 @@ from mien.data.synthetic.settings import SyntheticSettings
 from mien.errors import MienError, UsageError
 from mien.files import complete
 
-VERSION = 1  # of the pictures; corpora of different versions are not mixed
+VERSION = 2  # of the pictures; corpora of different versions are not mixed
 SETTINGS_FILE = "synthetic.json"
 Progress = Callable[[int, int], None]
 

@@ -13,7 +13,7 @@ from mien.data.synthetic.expression import Performance
 from mien.data.synthetic.figure import Figure, Look
 from mien.data.synthetic.head import Light, Pose
 from mien.data.synthetic.identity import Array
-from mien.data.synthetic.studio import Camera, draw_background, draw_light
+from mien.data.synthetic.studio import Camera, draw_background, draw_light, lit_skin
 from mien.data.synthetic.units import INDEX
 from mien.data.synthetic.voice import speak
 from mien.media import VideoWriter
@@ -65,7 +65,8 @@ class Scene:
     def draw(cls, rng: Generator, actors: tuple[Actor, ...], frames: int, size: tuple[int, int]) -> Scene:
         """Surroundings for ``frames`` pictures of ``size`` (height, width)."""
         light = draw_light(rng)
-        return cls(actors, draw_background(rng, size, light), light, Camera.draw(rng, frames, size), frames)
+        brightness = float(np.mean([lit_skin(actor.figure.face.skin, light) for actor in actors]))
+        return cls(actors, draw_background(rng, size, light), light, Camera.draw(rng, frames, size, brightness), frames)
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Frame ``index``, uint8 ``(H, W, 3)``."""

@@ -13,15 +13,19 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from mien.data.synthetic.head import Light
 from mien.data.synthetic.identity import Array
 
+NOISE = (0.002, 0.010)  # standard deviation of the camera's noise
 GRAIN = 64  # pixels by which the noise is larger than the picture, so that no two frames have the same
+EXPOSURE = (0.92, 1.08)
+MIDDLE = 0.5  # brightness that the camera's automatic exposure gives to skin
+AUTOMATIC = 0.7  # share of the way there, on a logarithmic scale, that it goes
 MARGIN = 12  # pixels of background beyond the picture, for a camera that sways
 
 
 def draw_light(rng: Generator) -> Light:
     """A lamp somewhere in front of and above the face."""
-    direction = np.array([rng.uniform(-0.9, 0.9), rng.uniform(-0.8, 0.15), 1.0])
-    warm = rng.uniform(-0.10, 0.10)
-    tint = np.array([1.0 + warm, 1.0, 1.0 - warm]) * rng.uniform(0.8, 1.12)
+    direction = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.1), 1.0])
+    warm = rng.uniform(-0.06, 0.06)
+    tint = np.array([1.0 + warm, 1.0, 1.0 - warm])
     ambient = rng.uniform(0.25, 0.5)
     return Light(
         (direction / np.linalg.norm(direction)).astype(np.float32),
@@ -29,6 +33,11 @@ def draw_light(rng: Generator) -> Light:
         float(np.float32(ambient)),
         tint.astype(np.float32),
     )
+
+
+def lit_skin(skin: Array, light: Light) -> float:
+    """Brightness of skin that faces the camera, 0..1."""
+    return float(skin @ np.array([0.30, 0.59, 0.11])) * (light.ambient + 0.8 * light.level)
 
 
 def draw_background(rng: Generator, size: tuple[int, int], light: Light) -> Array:
@@ -68,16 +77,14 @@ class Camera:
     shifts: NDArray[np.int64]
 
     @classmethod
-    def draw(cls, rng: Generator, frames: int, size: tuple[int, int]) -> Camera:
-        """A random camera for ``frames`` pictures of ``size`` (height, width)."""
+    def draw(cls, rng: Generator, frames: int, size: tuple[int, int], brightness: float) -> Camera:
+        """A random camera for ``frames`` pictures of ``size`` (height, width) of faces of a ``brightness``."""
         steps = np.arange(frames) / max(1, frames - 1)
         flicker = 1.0 + rng.uniform(0.0, 0.05) * np.sin(2 * np.pi * steps * rng.uniform(0.3, 2.0) + rng.uniform(0, 6.3))
-        level = rng.uniform(0.8, 1.15)
+        level = rng.uniform(*EXPOSURE) * (MIDDLE / brightness) ** AUTOMATIC
         walk = np.cumsum(rng.normal(0, 0.35, (frames, 2)), axis=0)
         sway = np.clip(np.rint(walk), -MARGIN, MARGIN).astype(np.int64)
-        noise = rng.standard_normal((3, size[0] + GRAIN, size[1] + GRAIN), np.float32) * np.float32(
-            rng.uniform(0.004, 0.03)
-        )
+        noise = rng.standard_normal((3, size[0] + GRAIN, size[1] + GRAIN), np.float32) * np.float32(rng.uniform(*NOISE))
         softness = int(rng.choice([1, 1, 2, 3]))
         return cls((flicker * level).astype(np.float32), sway, softness, noise, rng.integers(0, GRAIN, (frames, 2)))
 
