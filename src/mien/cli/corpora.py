@@ -109,8 +109,8 @@ def pack(
 @app.command()
 def synthetic(
     out: Path = typer.Argument(..., help="Folder for the corpus; a started one is finished."),
-    clips: int = typer.Option(560, min=1, help="Number of videos."),
-    subjects: int = typer.Option(80, min=1, help="Number of people."),
+    clips: int = typer.Option(896, min=1, help="Number of videos."),
+    subjects: int = typer.Option(128, min=1, help="Number of people."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     seconds: float = typer.Option(2.4, help="Length of a video."),
     size: int = typer.Option(160, help="Side of the picture in pixels, even."),
@@ -119,7 +119,7 @@ def synthetic(
 ) -> None:
     """Make the procedural corpus: real MP4 files with sound, labels over time, and a manifest.
 
-    Example: mien corpora synthetic faces --clips 560 --subjects 80 --seed 1
+    Example: mien corpora synthetic faces --clips 280 --subjects 40 --seed 1
     """
     from pydantic import ValidationError
 

@@ -26,8 +26,8 @@ from mien.training.run import RunResult
 # Told what begins, what it is for, and how far it is (0..1, None: unknown).
 Tell = Callable[[str, float | None], None]
 
-SIZE = 64  # pixels of a prepared face, as the demo's recipes read them
-MIN_FACE = 60  # pixels; the corpus shows larger faces, and the search is quicker without small ones
+SIZE = 64  # pixels of a prepared face; the demo's recipes read it at half of that
+MIN_FACE = 48  # pixels; the corpus shows larger faces, and the search is quicker without small ones
 NEW_VIDEO_SECONDS = 12.0
 
 
