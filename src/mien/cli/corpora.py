@@ -109,11 +109,11 @@ def pack(
 @app.command()
 def synthetic(
     out: Path = typer.Argument(..., help="Folder for the corpus; a started one is finished."),
-    clips: int = typer.Option(896, min=1, help="Number of videos."),
-    subjects: int = typer.Option(128, min=1, help="Number of people."),
+    clips: int = typer.Option(980, min=1, help="Number of videos."),
+    subjects: int = typer.Option(140, min=1, help="Number of people."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
-    seconds: float = typer.Option(2.4, help="Length of a video."),
-    size: int = typer.Option(160, help="Side of the picture in pixels, even."),
+    seconds: float = typer.Option(2.0, help="Length of a video."),
+    size: int = typer.Option(128, help="Side of the picture in pixels, even."),
     workers: int | None = typer.Option(None, min=1, help="Processes; all processors by default."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:

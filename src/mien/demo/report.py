@@ -35,6 +35,7 @@ def summary(out: Outcome, page: Path) -> str:
     for text, value, result in rows(out):
         figure = interval_text(result["uar"]) + f"  n = {result['uar'].n}" if result else f"{value:.3f}"
         lines.append(f"  {text:<40} {figure}")
+    lines.append(gain(out))
     lines.append(f"done in {sum(out.seconds.values()):.0f} s: " + _times(out))
     lines += [
         "",
@@ -48,6 +49,16 @@ def summary(out: Outcome, page: Path) -> str:
         f"  mien predict talk.mp4 --model {out.bundle} --out readings --html --overlay",
     ]
     return "\n".join(lines)
+
+
+def gain(out: Outcome) -> str:
+    """What pretraining changed, with its interval and what that allows to say."""
+    if out.gain is None:
+        return ""
+    uar = out.gain.comparisons["uar"]
+    low, high = uar.interval.low, uar.interval.high
+    verdict = "which chance alone could do" if low <= 0 <= high else "more than chance would do"
+    return f"Pretraining changed the UAR by {uar.difference:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}."
 
 
 def write_page(out: Outcome) -> Path:
@@ -73,7 +84,8 @@ by masking without labels, fine-tuned with them, and judged on people who were i
 <section class=card>
 <h2>Seven expressions of unseen people: mean recall (UAR), n = {n} clips, 95 % interval by subject</h2>
 <table><tr><th>what</th><th>UAR</th><th></th></tr>{figures}</table>
-<p class=soft>Both trained models had the same fine-tuning budget ({_budget(out)}). The probes say how far pixels alone
+<p class=soft>Both trained models had the same fine-tuning budget ({_budget(out)}).
+{gain(out)} The probes say how far pixels alone
 lead.</p></section>
 <section class=card><h2>Look further</h2><ul>{links}</ul></section>
 <section class=card><h2>Time</h2><table>{times}</table></section>

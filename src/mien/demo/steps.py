@@ -15,6 +15,7 @@ from mien.data.settings import PrepareSettings
 from mien.data.synthetic import SyntheticSettings, film_two_faces, synthesise
 from mien.evaluation import evaluate
 from mien.evaluation.assess import EvaluationSettings
+from mien.evaluation.paired import Paired, against
 from mien.evaluation.probes import linear_probe
 from mien.evaluation.result import EvaluationResult
 from mien.faces.recipe import CropRecipe
@@ -27,6 +28,7 @@ from mien.training.run import RunResult
 Tell = Callable[[str, float | None], None]
 
 SIZE = 64  # pixels of a prepared face; the demo's recipes read it at half of that
+PRETRAIN, FINETUNE = "demo/pretrain", "demo/finetune"
 MIN_FACE = 48  # pixels; the corpus shows larger faces, and the search is quicker without small ones
 NEW_VIDEO_SECONDS = 12.0
 
@@ -40,6 +42,7 @@ class Outcome:
         chance: UAR of guessing.
         probes: UAR of linear probes on pixels.
         pretrained, scratch: evaluations on unseen subjects under the same fine-tuning budget.
+        gain: the one against the other, clip by clip.
         runs: the finished runs by name.
         timeline: reading of the new video.
         seconds: time spent by step.
@@ -50,6 +53,7 @@ class Outcome:
     probes: dict[str, float] = field(default_factory=dict)
     pretrained: EvaluationResult | None = None
     scratch: EvaluationResult | None = None
+    gain: Paired | None = None
     runs: dict[str, RunResult] = field(default_factory=dict)
     timeline: Timeline | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -75,18 +79,32 @@ class Outcome:
         return self.folder / "new" / "two_faces.html"
 
 
-def run_demo(folder: Path, seed: int = 0, tell: Tell | None = None, overrides: tuple[str, ...] = ()) -> Outcome:
+def run_demo(
+    folder: Path,
+    seed: int = 0,
+    tell: Tell | None = None,
+    overrides: tuple[str, ...] = (),
+    settings: SyntheticSettings | None = None,
+    seconds: float = NEW_VIDEO_SECONDS,
+) -> Outcome:
     """Go the whole way in ``folder``; a folder that was begun with the same seed is gone on with.
 
     Args:
         folder: made if need be.
-        seed: of the corpus, the training and the bootstrap.
+        seed: of the training and the bootstrap, and of the corpus unless ``settings`` are given.
         tell: told what is being done.
         overrides: changes to both training recipes, ``key=value``.
+        settings: of the corpus.
+        seconds: length of the new video.
+
+    Raises:
+        UsageError: an override that the recipes refuse; before anything is made.
     """
     out = Outcome(folder)
     tell = tell or (lambda text, share: None)
-    settings = SyntheticSettings(seed=seed)
+    settings = settings or SyntheticSettings(seed=seed)
+    for recipe in (PRETRAIN, FINETUNE):
+        load_recipe(recipe, overrides)
     with _timed(out, "corpus"):
         corpus = synthesise(folder / "corpus", settings, progress=_share(tell, "drawing people who show expressions"))
     with _timed(out, "faces"):
@@ -104,14 +122,15 @@ def run_demo(folder: Path, seed: int = 0, tell: Tell | None = None, overrides: t
         tell("what pixels alone give away", None)
         out.probes = {name: linear_probe(clips, name) for name in ("still", "clip")}
     with _timed(out, "pretraining"):
-        _train(out, "pretrain", "demo/pretrain", (f"seed={seed}", *overrides), tell)
+        _train(out, "pretrain", PRETRAIN, (f"seed={seed}", *overrides), tell)
     for name, init in (("pretrained", str(folder / "runs" / "pretrain")), ("scratch", "null")):
         with _timed(out, f"fine-tuning, {name}"):
-            _train(out, name, "demo/finetune", (f"seed={seed}", f"model.init={init}", *overrides), tell)
+            _train(out, name, FINETUNE, (f"seed={seed}", f"model.init={init}", *overrides), tell)
     with _timed(out, "evaluation"):
         out.pretrained, out.scratch = (_judge(out, name, clips, seed, tell) for name in ("pretrained", "scratch"))
+        out.gain = against(out.pretrained, folder / "runs" / "scratch" / "evaluation" / "test")
     with _timed(out, "prediction"):
-        _read_new_video(out, settings, tell)
+        _read_new_video(out, settings, seconds, tell)
     return out
 
 
@@ -130,15 +149,15 @@ def _judge(out: Outcome, name: str, clips: Manifest, seed: int, tell: Tell) -> E
     return result
 
 
-def _read_new_video(out: Outcome, settings: SyntheticSettings, tell: Tell) -> None:
+def _read_new_video(out: Outcome, settings: SyntheticSettings, seconds: float, tell: Tell) -> None:
     out.video.parent.mkdir(parents=True, exist_ok=True)
     tell("filming two people who are in no corpus", None)
-    film_two_faces(out.video, settings, NEW_VIDEO_SECONDS)
+    film_two_faces(out.video, settings, seconds)
     tell("reading the new video", None)
     out.timeline = predict(out.video, out.bundle)
     out.timeline.to_csv(out.table)
     out.timeline.to_html(out.curves)
-    out.timeline.overlay(out.video, out.overlay)
+    out.timeline.overlay(out.overlay)
 
 
 @contextmanager

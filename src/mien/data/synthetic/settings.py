@@ -30,8 +30,8 @@ class SyntheticSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    clips: int = Field(default=896, ge=1)
-    subjects: int = Field(default=128, ge=1)
+    clips: int = Field(default=980, ge=1)
+    subjects: int = Field(default=140, ge=1)
     seed: int = Field(default=0, ge=0)
     seconds: float = Field(default=2.0, gt=0.5, le=60)
     fps: float = Field(default=12.0, ge=5, le=60)
@@ -39,7 +39,7 @@ class SyntheticSettings(BaseModel):
     sound_rate: int | None = Field(default=16000, ge=8000)
     face: Span = (0.24, 0.29)
     rest: Span = (0.1, 0.3)
-    mimic: Span = (0.15, 0.5)
+    mimic: Span = (0.1, 0.4)
     intensity: Span = (0.9, 1.0)
     motion: float = Field(default=0.4, ge=0, le=3)
     test: float = Field(default=0.25, ge=0, lt=1)
