@@ -37,7 +37,7 @@ def test_every_step_leaves_what_the_summary_names(outcome: Outcome) -> None:
 def test_it_judges_people_who_did_not_train(outcome: Outcome) -> None:
     table = pd.read_csv(outcome.folder / "clips" / "manifest.csv").set_index("id")
     assert outcome.pretrained is not None
-    judged = set(table.loc[list(outcome.pretrained.predictions.clips), "subject"])
+    judged = set(table.loc[list(outcome.pretrained.predictions.ids), "subject"])
     assert judged
     assert not judged & set(table.loc[table["split"] != "test", "subject"])
 

@@ -49,7 +49,7 @@ def _summary(result: RunResult) -> str:
     rate = result.clips / max(result.seconds, 1e-9)
     lines = [
         f"{result.stage}: {result.steps} steps, {result.clips} clips in {result.seconds:.0f} s ({rate:.1f} clips/s, "
-        f"{result.precision}, {result.devices} process(es)), training loss {result.loss:.4f}"
+        f"{result.precision}, {result.devices} process(es)), training loss {result.loss:.4g}"
     ]
     if result.unreadable:
         lines.append(f"left out: {len(result.unreadable)} unreadable clip(s), listed in {result.folder}/metrics.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
     Raises:
         UsageError: the accelerator or that many devices are not there.
     """
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # the run says what it does
     several = hardware.devices * hardware.nodes > 1
     return Fabric(
         accelerator=choose_accelerator(hardware),

@@ -66,4 +66,4 @@ class Progress:
 
 def describe(values: dict[str, float]) -> str:
     """Means and rates of ``Meter.read`` in words."""
-    return f"loss {values['loss']:.4f}, {values['clips_per_second']:.1f} clips/s, data wait {values['waiting']:.0%}"
+    return f"loss {values['loss']:.4g}, {values['clips_per_second']:.1f} clips/s, data wait {values['waiting']:.0%}"

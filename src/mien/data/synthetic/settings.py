@@ -39,7 +39,7 @@ class SyntheticSettings(BaseModel):
     sound_rate: int | None = Field(default=16000, ge=8000)
     face: Span = (0.24, 0.29)
     rest: Span = (0.1, 0.3)
-    mimic: Span = (0.1, 0.4)
+    mimic: Span = (0.15, 0.45)
     intensity: Span = (0.9, 1.0)
     motion: float = Field(default=0.4, ge=0, le=3)
     test: float = Field(default=0.25, ge=0, lt=1)
