@@ -50,7 +50,19 @@ def test_what_was_not_heard_is_not_present() -> None:
     there = torch.ones(20, dtype=torch.bool)
     there[6] = False
     _, present = at_frames(torch.zeros(20, 1), there, torch.arange(8, dtype=torch.float64) / 25, 0.04, 0.01, 4)
-    assert present.tolist() == [True, False, True, True, True, False, False, False]
+    assert present.all(dim=1).tolist() == [True, False, True, True, True, False, False, False]
+
+
+def test_a_span_is_averaged_around_the_middle_of_a_frame() -> None:
+    slow = Acoustics(reduce="mean", span=0.2)
+    starts = torch.arange(8, dtype=torch.float64) / 25
+    heard, present = slow.meet(torch.arange(40.0)[:, None], torch.ones(40, dtype=torch.bool), starts, 0.04)
+    # 20 features of 10 ms from 80 ms before the frame on; at the ends, those that there are
+    assert heard[3, 0] == pytest.approx(np.arange(4, 24).mean())
+    assert heard[0, 0] == pytest.approx(np.arange(0, 12).mean())
+    assert present.all()
+    with pytest.raises(UsageError, match="needs reduce=mean"):
+        Acoustics(span=0.2)
 
 
 def item(length: int = 8) -> dict[str, Tensor]:

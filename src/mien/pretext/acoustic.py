@@ -42,6 +42,8 @@ class Acoustics:
         layer: hidden layer of a checkpoint, 0 is its input.
         hop: seconds between the features of a folder.
         reduce: ``stack`` or ``mean`` of the features of one frame.
+        span: seconds around the middle of a frame whose features are averaged, for ``mean``; None: those of the frame.
+            What is slow in a voice (its pitch, its level) is told without what every syllable adds.
     """
 
     kind: str = "log_mel"
@@ -49,12 +51,15 @@ class Acoustics:
     layer: int = 6
     hop: float = HOP
     reduce: Reduce = "stack"
+    span: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UsageError(f"pretext.options.target={self.kind!r} is not known; choose one of {', '.join(KINDS)}")
         if self.kind in ("folder", "hubert", "wav2vec2") and not self.source:
             raise UsageError(f"pretext.options.target={self.kind!r} needs pretext.options.source")
+        if self.span is not None and (self.reduce != "mean" or self.span <= 0):
+            raise UsageError(f"pretext.options.span={self.span} needs reduce=mean and must be above 0")
         if self.kind == "folder" and not Path(self.source).is_dir():
             raise UsageError(f"pretext.options.source={self.source!r} is no folder of features")
 
@@ -86,6 +91,23 @@ class Acoustics:
         """Features of one video frame of ``step`` seconds."""
         return max(1, round(step / self.seconds))
 
+    def meet(self, values: Tensor, present: Tensor, starts: Tensor, step: float) -> tuple[Tensor, Tensor]:
+        """What is heard at every frame, ``(T, D)``, and bool ``(T,)``: there was enough to hear.
+
+        Args:
+            values: features ``(L, F)``, the first of them at 0 s.
+            present: bool ``(L,)``: the feature is there.
+            starts: ``(T,)`` seconds at which frames begin.
+            step: how long a frame lasts.
+        """
+        long = self.span or step
+        begun = starts + 0.5 * (step - long)
+        heard, there = at_frames(values, present, begun, long, self.seconds, self.per_frame(long))
+        if self.reduce == "stack":
+            return heard.flatten(1), there.all(dim=1)
+        known = there.to(heard).unsqueeze(-1)
+        return (heard * known).sum(dim=1) / known.sum(dim=1).clamp_min(1.0), known.mean(dim=(1, 2)) >= 0.5
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -103,19 +125,15 @@ class Heard:
         """``MienError`` where the folder lacks the clip's features."""
         times = item["times"]
         if self.acoustics.kind == "folder":
-            values = _read(Path(self.acoustics.source), row)
-            present, starts = torch.ones(len(values), dtype=torch.bool), times - max(row.start, 0.0)
+            values, begin = _read(Path(self.acoustics.source), row)
+            present, starts = torch.ones(len(values), dtype=torch.bool), times - begin
         else:
             values, present, starts = item["sound"].T, item["sound_present"], times - times[0]
             if self.acoustics.kind == "mfcc":
                 values = with_differences(values)
-        heard, known = at_frames(
-            values, present, starts, self.step, self.acoustics.seconds, self.acoustics.per_frame(self.step)
-        )
-        if self.acoustics.reduce == "mean":
-            heard = heard.mean(dim=1)
+        heard, known = self.acoustics.meet(values, present, starts, self.step)
         valid = torch.arange(len(times)) < int(item["length"])
-        return {"heard": heard.flatten(1), "heard_present": known & valid}
+        return {"heard": heard, "heard_present": known & valid}
 
 
 def at_frames(
@@ -130,14 +148,13 @@ def at_frames(
         step: how long a frame lasts; hop: seconds between features; count: features per frame.
 
     Returns:
-        ``(T, count, F)``, the nearest features at ``count`` even moments of every frame; and bool ``(T,)``: all of
-        them are there.
+        ``(T, count, F)``, the nearest features at ``count`` even moments of every frame; bool ``(T, count)``: there.
     """
     moments = starts[:, None] + torch.arange(count, dtype=starts.dtype, device=starts.device) * (step / count)
     index = (moments / hop + 1e-4).round().long()
     inside = (index >= 0) & (index <= len(values))  # the last moment may lie just behind the last feature
     index = index.clamp(0, len(values) - 1)
-    return values[index], (present[index] & inside).all(dim=1)
+    return values[index], present[index] & inside
 
 
 def with_differences(values: Tensor) -> Tensor:
@@ -147,9 +164,9 @@ def with_differences(values: Tensor) -> Tensor:
     return torch.cat((values, first, second), dim=1)
 
 
-def _read(folder: Path, row: Row) -> Tensor:
-    """Features of a clip: ``<id>.npy`` or ``<stem of its file>.npy``, ``(L, F)``."""
-    for stem in (row.id, row.path.stem):
+def _read(folder: Path, row: Row) -> tuple[Tensor, float]:
+    """Features ``(L, F)`` and the time of the first: of the clip (``<id>.npy``) or its file (``<stem>.npy``)."""
+    for stem, begin in ((row.id, row.start), (row.path.stem, 0.0)):
         path = folder / f"{stem}.npy"
         if path.is_file():
             try:
@@ -158,7 +175,7 @@ def _read(folder: Path, row: Row) -> Tensor:
                 raise MienError(f"{path} cannot be read as an array ({str(error).splitlines()[0]})") from error
             if values.ndim != 2 or not len(values) or not np.issubdtype(values.dtype, np.number):
                 raise MienError(f"{path} holds an array of shape {values.shape}; features are numbers (steps, width)")
-            return torch.from_numpy(values.astype(np.float32))
+            return torch.from_numpy(values.astype(np.float32)), begin
     raise MienError(f"{folder} holds no {row.id}.npy or {row.path.stem}.npy with the features of {row.path.name}")
 
 

@@ -141,6 +141,7 @@ def lira(
     layer: int = 6,
     hop: float = 0.01,
     reduce: Reduce = "stack",
+    span: float | None = None,
     **conformer: Any,
 ) -> LiRA:
     """LiRA around a registered encoder.
@@ -148,10 +149,10 @@ def lira(
     Args:
         model, arguments: registered encoder and keyword arguments of its builder.
         video: how the encoder is fed; must be sampled by ``fps``.
-        target, source, layer, hop, reduce: see ``Acoustics``.
+        target, source, layer, hop, reduce, span: see ``Acoustics``.
         conformer: options of ``mien.nn.conformer.Conformer``.
     """
     if video.fps is None:
         raise UsageError("LiRA needs frames at a known rate; give data.sampling.fps in the place of stride")
-    acoustics = Acoustics(target, source, layer, hop, reduce)
+    acoustics = Acoustics(target, source, layer, hop, reduce, span)
     return LiRA(create_encoder(model, **arguments), acoustics, 1.0 / video.fps, **conformer)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mien.errors import MienError, UsageError
-from mien.pretext.acoustic import Acoustics, at_frames
+from mien.pretext.acoustic import Acoustics
 
 CLASSES = {"hubert": "HubertModel", "wav2vec2": "Wav2Vec2Model"}
 SEEN = 0.025  # seconds of sound that one feature sees
@@ -48,15 +48,13 @@ class HiddenLayer:
         scaled = centred / (sound.var(dim=1, keepdim=True, correction=0) + 1e-7).sqrt()
         made = self._network(scaled, output_hidden_states=True).hidden_states[self.acoustics.layer].float()
         present = functional.interpolate(batch["sound_present"][:, None].float(), made.shape[1])[:, 0] > 0
-        count, hop = self.acoustics.per_frame(self.step), self.acoustics.seconds
         # from where a frame begins to where its first feature would, the middle of what that sees
-        starts = batch["times"] - batch["times"][:, :1] + 0.5 * (hop - SEEN)
+        starts = batch["times"] - batch["times"][:, :1] + 0.5 * (self.acoustics.seconds - SEEN)
         rows = zip(made, present, starts.nan_to_num().float().to(made.device), strict=True)
-        frames = [at_frames(values, there, start, self.step, hop, count) for values, there, start in rows]
+        frames = [self.acoustics.meet(values, there, start, self.step) for values, there, start in rows]
         heard = torch.stack([one for one, _ in frames])
         valid = torch.arange(heard.shape[1], device=heard.device) < batch["length"][:, None]
-        known = torch.stack([there for _, there in frames]) & valid
-        return heard.mean(dim=2) if self.acoustics.reduce == "mean" else heard.flatten(2), known
+        return heard, torch.stack([there for _, there in frames]) & valid
 
 
 def _pretrained(name: str, source: str) -> Any:
