@@ -9,11 +9,13 @@ STAMP  := $(VENV)/.installed
 demo: $(STAMP)        ## corpus, pretraining, fine-tuning, evaluation and prediction on this machine
 	$(BIN)/mien demo
 
+test: export OMP_NUM_THREADS = 1  # one process a core
 test: $(STAMP)        ## the fast tests (see test-slow for the rest)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
+test-slow: export OMP_NUM_THREADS = 1
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks
