@@ -53,6 +53,17 @@ ROOMS = {
         "training",
     },
     "inference": {"errors", "media", "faces", "data.inputs", "models", "tasks", "checkpoints", "extraction", "pages"},
+    "explanation": {
+        "errors",
+        "media",
+        "faces",
+        "nn",
+        "models",
+        "tasks",
+        "checkpoints",
+        "extraction",
+        "inference",
+    },
     "extraction": {"errors", "media", "faces", "data", "models", "checkpoints", "nn"},
     "recipes": set(),
 }

@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "evaluate": "Judge a run or bundle on a manifest: metrics with intervals, predictions, figures.",
     "calibrate": "Make a bundle's confidence mean what it says, and let it abstain.",
     "predict": "Read apparent emotion from videos into timelines, reports and overlays.",
+    "explain": "Where and when a model looked, as heat maps in the video, pictures and tables.",
     "embed": "Encoder features of videos over time.",
     "convert": "Published checkpoints ↔ bundles, strict and without executing them.",
     "corpora": "Known corpora; divide, check, join and look at manifests; make the synthetic one.",

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
 from mien.models.contract import Recogniser
 from mien.models.familiarity import unfamiliarity
+from mien.models.specification import Calibration
 
 Values = NDArray[np.float64]  # (T', K): one row for a whole window, or one per output over time
 Key = TypeVar("Key")
@@ -61,7 +62,7 @@ class Embedder:
     """Windows → features of the encoder, named f0, f1, ..."""
 
     kind = "features"
-    calibration = None
+    calibration: Calibration | None = None
 
     def __init__(self, bundle: Bundle, settings: PredictSettings) -> None:
         encoder = bundle.encoder
@@ -82,7 +83,25 @@ class Embedder:
         return features.frames.float()
 
 
-Reader = Predictor | Embedder
+class Reader(Protocol):
+    """What is done with windows: ``Predictor``, ``Embedder``, or an explanation of the model's answers.
+
+    Attributes:
+        kind: of the timeline that comes of it.
+        outputs: names of the columns.
+        width: of an answer; what goes beyond ``outputs`` is how unlike training clips the window is.
+        per_frame: rows lie at the recording's frames unless told otherwise.
+        calibration: of the bundle, where answers are to be abstained from.
+    """
+
+    kind: str
+    outputs: tuple[str, ...]
+    width: int
+    per_frame: bool
+    calibration: Calibration | None
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """``(B, T', width)``: one row for a whole window, or one per output over time."""
 
 
 def device_of(settings: PredictSettings) -> torch.device:

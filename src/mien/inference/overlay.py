@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from mien.inference.gauge import AXES, Gauge
 from mien.inference.playback import Glance, Playback
 from mien.inference.prefetch import prefetch
 from mien.inference.stopwatch import Stopwatch
-from mien.inference.timeline import Timeline
+from mien.inference.timeline import FileInfo, Timeline
 from mien.media import Sound, VideoReader, VideoWriter, sound_chunks
 
 Progress = Callable[[float, float], None]
@@ -44,9 +45,36 @@ def write_overlay(
         raise UsageError(f"{out}: the overlay would replace the recording; give it another name")
     if beside and not set(AXES) <= set(timeline.outputs):
         raise UsageError(f"a circumplex shows valence and arousal; the model tells {', '.join(timeline.outputs)}")
+    painter = BesidePainter if beside else Painter
+    return redraw(info, lambda size: painter(timeline, size), out, progress)
+
+
+class Paints(Protocol):
+    """Draws into the pictures of a recording."""
+
+    output_size: tuple[int, int]
+
+    def paint(self, image: NDArray[np.uint8], time: float) -> NDArray[np.uint8]:
+        """The picture ``(H, W, 3)`` of ``time`` seconds with everything that belongs to it."""
+
+
+def redraw(
+    info: FileInfo,
+    make_painter: Callable[[tuple[int, int]], Paints],
+    out: str | os.PathLike[str],
+    progress: Progress | None = None,
+) -> Path:
+    """Write a recording anew, every picture painted over, its sound along; raises ``MienError`` as ``write_overlay``.
+
+    Args:
+        info: of the recording.
+        make_painter: made from the size (width, height) of its pictures.
+        out: the MP4 file to be.
+        progress: called with seconds done and seconds in all.
+    """
     with VideoReader(info.path) as video:
         rate = _sound_rate(video)
-        painter = BesidePainter(timeline, video.size) if beside else Painter(timeline, video.size)
+        painter = make_painter(video.size)
         sound = _paced(info.path, rate, video.duration) if rate else None
         with (
             VideoWriter(out, painter.output_size, fps=info.fps or 25.0, sound_rate=rate, threads=0) as writer,

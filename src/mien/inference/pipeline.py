@@ -63,7 +63,7 @@ def predict(
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
     if takes_streams_alone(bundle):
         return predict_streams(_names(path), bundle, settings, progress or _silent)
-    timeline = _read_all(path, bundle, Predictor(bundle, settings), settings, progress, clock)
+    timeline = read_with(path, bundle, Predictor(bundle, settings), settings, progress, clock)
     return smoothed(timeline, bundle.specification)
 
 
@@ -77,17 +77,18 @@ def embed(
     """Features of the encoder over time, columns ``f0``, ``f1``, ...; otherwise as ``predict``."""
     settings = settings or PredictSettings()
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
-    return _read_all(path, bundle, Embedder(bundle, settings), settings, progress, clock)
+    return read_with(path, bundle, Embedder(bundle, settings), settings, progress, clock)
 
 
-def _read_all(
+def read_with(
     path: PathLike | Sequence[PathLike],
     bundle: Bundle,
     reader: Reader,
     settings: PredictSettings,
-    progress: Progress | None,
-    clock: Stopwatch | None,
+    progress: Progress | None = None,
+    clock: Stopwatch | None = None,
 ) -> Timeline:
+    """Timelines of recordings as any reader of windows makes them; arguments as ``predict``."""
     job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch())
     return join_timelines([job.read(name) for name in _names(path)])
 
@@ -224,7 +225,7 @@ class _Job:
         count, reader = len(self._reader.outputs), self._reader
         if block.values.shape[1] > count:
             block.strangeness, block.values = block.values[:, count], block.values[:, :count]
-        if isinstance(reader, Embedder):
+        if reader.kind == "features":
             return block
         followed = self._inputs.video is not None and self._inputs.video.crop is not None
         boxes = tracks[tracks["track"] == block.track] if followed else tracks[:0]
