@@ -61,6 +61,10 @@ def test_a_span_is_averaged_around_the_middle_of_a_frame() -> None:
     assert heard[3, 0] == pytest.approx(np.arange(4, 24).mean())
     assert heard[0, 0] == pytest.approx(np.arange(0, 12).mean())
     assert present.all()
+    centred, _ = Acoustics(reduce="mean", centre="clip").meet(
+        torch.arange(40.0)[:, None], torch.arange(40) < 16, starts, 0.04
+    )
+    assert centred[:4, 0].tolist() == [-6.0, -2.0, 2.0, 6.0]
     with pytest.raises(UsageError, match="needs reduce=mean"):
         Acoustics(span=0.2)
 

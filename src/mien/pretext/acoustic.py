@@ -44,6 +44,8 @@ class Acoustics:
         reduce: ``stack`` or ``mean`` of the features of one frame.
         span: seconds around the middle of a frame whose features are averaged, for ``mean``; None: those of the frame.
             What is slow in a voice (its pitch, its level) is told without what every syllable adds.
+        centre: ``clip`` takes off the features' mean over the clip, as ``VideoInput.centre`` does with pictures: a
+            voice's own pitch and level belong to the person, and cannot be told from what changes in a face.
     """
 
     kind: str = "log_mel"
@@ -52,6 +54,7 @@ class Acoustics:
     hop: float = HOP
     reduce: Reduce = "stack"
     span: float | None = None
+    centre: Literal["corpus", "clip"] = "corpus"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -104,9 +107,14 @@ class Acoustics:
         begun = starts + 0.5 * (step - long)
         heard, there = at_frames(values, present, begun, long, self.seconds, self.per_frame(long))
         if self.reduce == "stack":
-            return heard.flatten(1), there.all(dim=1)
-        known = there.to(heard).unsqueeze(-1)
-        return (heard * known).sum(dim=1) / known.sum(dim=1).clamp_min(1.0), known.mean(dim=(1, 2)) >= 0.5
+            told, known = heard.flatten(1), there.all(dim=1)
+        else:
+            share = there.to(heard).unsqueeze(-1)
+            told = (heard * share).sum(dim=1) / share.sum(dim=1).clamp_min(1.0)
+            known = share.mean(dim=(1, 2)) >= 0.5
+        if self.centre == "clip" and known.any():
+            told = told - told[known].mean(dim=0)
+        return told, known
 
 
 @dataclass(frozen=True)

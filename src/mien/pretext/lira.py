@@ -8,7 +8,7 @@ of the same group's public lip readers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +142,7 @@ def lira(
     hop: float = 0.01,
     reduce: Reduce = "stack",
     span: float | None = None,
+    centre: Literal["corpus", "clip"] = "corpus",
     **conformer: Any,
 ) -> LiRA:
     """LiRA around a registered encoder.
@@ -149,10 +150,10 @@ def lira(
     Args:
         model, arguments: registered encoder and keyword arguments of its builder.
         video: how the encoder is fed; must be sampled by ``fps``.
-        target, source, layer, hop, reduce, span: see ``Acoustics``.
+        target, source, layer, hop, reduce, span, centre: see ``Acoustics``.
         conformer: options of ``mien.nn.conformer.Conformer``.
     """
     if video.fps is None:
         raise UsageError("LiRA needs frames at a known rate; give data.sampling.fps in the place of stride")
-    acoustics = Acoustics(target, source, layer, hop, reduce, span)
+    acoustics = Acoustics(target, source, layer, hop, reduce, span, centre)
     return LiRA(create_encoder(model, **arguments), acoustics, 1.0 / video.fps, **conformer)
