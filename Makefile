@@ -9,7 +9,8 @@ STAMP  := $(VENV)/.installed
 demo: $(STAMP)        ## corpus, pretraining, fine-tuning, evaluation and prediction on this machine
 	$(BIN)/mien demo
 
-test: export OMP_NUM_THREADS = 1  # one process a core
+# the tests run in a process per core, so each computes with one thread
+test: export OMP_NUM_THREADS = 1
 test: $(STAMP)        ## the fast tests (see test-slow for the rest)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
