@@ -138,7 +138,17 @@ def evaluate(
     if bundle.specification.smoothing and not settings.raw:
         predictions = apply(bundle.specification.smoothing, predictions)
         used["smoothing"] = bundle.specification.smoothing_text()
-    return judged(task, weights, manifest, chosen, predictions, names_for(task, metrics), used, cost)
+    result = judged(task, weights, manifest, chosen, predictions, names_for(task, metrics), used, cost)
+    inputs = bundle.specification.inputs
+    if len(inputs.streams) < 2 or inputs.video is not None or task.per_group or task.config.level == "frame":
+        return result
+    from mien.evaluation.contribution import stream_notes  # which judges results, too
+
+    def again() -> ClipLoader:
+        return evaluation_loader(manifest, chosen.ids, inputs, task, settings)
+
+    told = stream_notes(model, again, [stream.name for stream in inputs.streams], result)
+    return replace(result, notes=(*result.notes, *told))
 
 
 def names_for(task: Task, further: Sequence[str] = ()) -> tuple[str, ...]:
