@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from mien.evaluation.intervals import LEVEL, REPLICATES, Interval, bootstrap
+from mien.evaluation.intervals import LEVEL, REPLICATES, Interval, bootstrap, resample
 from mien.evaluation.scores import Judgement
 from mien.evaluation.tallies import Floats, confusions
 
@@ -36,26 +36,22 @@ def by_class(
     judgement: Judgement, names: tuple[str, ...], level: float = LEVEL, replicates: int = REPLICATES, seed: int = 0
 ) -> tuple[ClassScore, ...]:
     """Classes from a judgement whose sums are confusion counts (UAR's, for one)."""
-    matrices = confusions(judgement.sums)
-    whole = matrices.sum(axis=0)
+    whole, drawn = confusions(judgement.sums.sum(axis=0)), resample(judgement.sums, replicates, seed)
     found = []
     for number, name in enumerate(names):
-        # three sums are all that a class needs: hits, true ones, predicted ones
-        matrices = confusions(judgement.sums)
-        own = np.stack(
-            [matrices[:, number, number], matrices[:, number].sum(axis=1), matrices[..., number].sum(axis=1)]
-        )
-        sums, values, intervals = own.T, {}, {}
+        values, intervals = {}, {}
         for measure in MEASURES:
-            value = partial(_measure, measure=measure)
-            values[measure] = float(value(sums.sum(axis=0)))
-            intervals[measure] = bootstrap(sums, value, level, replicates, seed, (0.0, 1.0))
+            value = partial(_measure, number=number, measure=measure)
+            values[measure] = float(value(judgement.sums.sum(axis=0)))
+            intervals[measure] = bootstrap(judgement.sums, value, level, replicates, seed, (0.0, 1.0), drawn)
         found.append(ClassScore(name, int(whole[number].sum()), int(whole[:, number].sum()), values, intervals))
     return tuple(found)
 
 
-def _measure(sums: Floats, measure: str) -> Floats:
-    hits, true, predicted = sums[..., 0], sums[..., 1], sums[..., 2]
+def _measure(sums: Floats, number: int, measure: str) -> Floats:
+    matrix = confusions(sums)
+    hits = matrix[..., number, number]
+    true, predicted = matrix[..., number, :].sum(axis=-1), matrix[..., number].sum(axis=-1)
     below = {"recall": true, "precision": predicted, "f1": (true + predicted) / 2}[measure]
     with np.errstate(invalid="ignore", divide="ignore"):
         return hits / below

@@ -65,7 +65,12 @@ def replicate(sums: Floats, value: Value, replicates: int = REPLICATES, seed: in
         value: ``(..., S)`` → ``(...)``.
         seed: the same seed draws the same units, so metrics over the same units are comparable replicate by replicate.
     """
-    return np.concatenate([value(counts @ sums) for counts in _draws(len(sums), replicates, seed)])
+    return value(resample(sums, replicates, seed))
+
+
+def resample(sums: Floats, replicates: int = REPLICATES, seed: int = 0) -> Floats:
+    """Sums over ``replicates`` samples of units drawn with replacement, ``(R, S)``; many metrics can share them."""
+    return np.concatenate([counts @ sums for counts in _draws(len(sums), replicates, seed)])
 
 
 def _draws(units: int, replicates: int, seed: int) -> Iterator[Floats]:
@@ -85,6 +90,7 @@ def bootstrap(
     replicates: int = REPLICATES,
     seed: int = 0,
     bounds: tuple[float, float] = (-np.inf, np.inf),
+    drawn: Floats | None = None,
 ) -> Interval:
     """Interval of a metric: its value ± Student's t (units - 1) times its spread over samples of units.
 
@@ -98,11 +104,14 @@ def bootstrap(
         replicates: number of bootstrap samples.
         seed: of the draw.
         bounds: lowest and highest possible value of the metric; the interval ends there.
+        drawn: ``resample`` of the sums, where it is at hand.
 
     Replicates in which the metric is undefined (a correlation of constant signals) are left out and not counted.
     """
     point = float(value(sums.sum(axis=0)))
-    values = replicate(sums, value, replicates, seed) if len(sums) > 1 else np.zeros(0)
+    values = np.zeros(0)
+    if len(sums) > 1:
+        values = value(resample(sums, replicates, seed) if drawn is None else drawn)
     return _about(point, values, _without_each(sums, value), level, bounds)
 
 
@@ -162,19 +171,26 @@ class Comparison:
 
 
 def compare(
-    first: Floats, second: Floats, value: Value, level: float = LEVEL, replicates: int = REPLICATES, seed: int = 0
+    first: Floats,
+    second: Floats,
+    value: Value,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    drawn: Floats | None = None,
 ) -> Comparison:
     """Paired bootstrap and permutation of the difference of a metric between two systems.
 
     Args:
         first, second: sums by unit ``(C, S)`` of each, over the same units in the same order and the same items.
         value: the metric as a function of sums.
+        drawn: ``resample`` of the sums of both side by side, where it is at hand.
     """
     if first.shape != second.shape:
         raise UsageError(f"sums of {first.shape} and {second.shape} cannot be paired; both must judge the same clips")
     points = float(value(first.sum(axis=0))), float(value(second.sum(axis=0)))
     both = np.concatenate([first, second], axis=1)
-    interval, p_value = contrast(both, value, level, replicates, seed)
+    interval, p_value = contrast(both, value, level, replicates, seed, drawn=drawn)
     return Comparison(
         *points,
         difference=points[0] - points[1],
@@ -191,6 +207,7 @@ def contrast(
     replicates: int = REPLICATES,
     seed: int = 0,
     freedom: int | None = None,
+    drawn: Floats | None = None,
 ) -> tuple[Interval, float]:
     """Interval and two-sided p-value of the difference of a metric between two sets of items.
 
@@ -198,6 +215,7 @@ def contrast(
         both: sums by unit, those of the first set beside those of the second, ``(C, 2 S)``.
         value: the metric as a function of the sums ``(..., S)`` of one set.
         freedom: degrees of freedom of Student's t; by default C - 1.
+        drawn: ``resample`` of ``both``, where it is at hand.
     """
 
     def gap(sums: Floats) -> Floats:
@@ -205,7 +223,9 @@ def contrast(
         return value(one) - value(other)
 
     point, without = float(gap(both.sum(axis=0))), _without_each(both, gap)
-    values = replicate(both, gap, replicates, seed) if len(both) > 1 else np.zeros(0)
+    values = np.zeros(0)
+    if len(both) > 1:
+        values = gap(resample(both, replicates, seed) if drawn is None else drawn)
     freedom = len(both) - 1 if freedom is None else freedom
     interval = _about(point, values, without, level, freedom=freedom)
     return interval, _p_of_t(point, spread(values, without), freedom, replicates)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.errors import UsageError
-from mien.evaluation.intervals import LEVEL, REPLICATES, Interval, bootstrap, number_units
+from mien.evaluation.intervals import LEVEL, REPLICATES, Interval, bootstrap, number_units, resample
 from mien.evaluation.metrics import METRICS, Metric, metric
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.tallies import Floats, Ints, group_sums
@@ -70,6 +70,8 @@ def score(
     judgements: Sequence[Judgement], level: float = LEVEL, replicates: int = REPLICATES, seed: int = 0
 ) -> tuple[Score, ...]:
     """Values and bootstrap intervals; the same units are drawn for all metrics."""
+    drawn = resample(np.concatenate([one.sums for one in judgements], axis=1), replicates, seed)
+    ends = np.cumsum([one.sums.shape[1] for one in judgements])
     return tuple(
         Score(
             one.name,
@@ -78,9 +80,9 @@ def score(
             one.point,
             one.n,
             one.counted,
-            bootstrap(one.sums, one.value, level, replicates, seed, one.bounds),
+            bootstrap(one.sums, one.value, level, replicates, seed, one.bounds, own),
         )
-        for one in judgements
+        for one, own in zip(judgements, np.split(drawn, ends[:-1], axis=1), strict=True)
     )
 
 
