@@ -53,7 +53,8 @@ def test_a_run_is_judged(command: Command, corpus: Manifest, run: Callable[..., 
     assert lines[1].split()[:2] == ["UAR", "0.833"]
     assert lines[1].endswith("n = 4 clips, 2 subjects")
     written = {path.name for path in (folder / "evaluation/test").iterdir()}
-    assert written == {"metrics.json", "predictions.csv", "confusion.png", "risk_coverage.png", "report.html"}
+    files = {"metrics.json", "predictions.csv", "features.npz", "confusion.png", "risk_coverage.png", "report.html"}
+    assert written == files | {"tables"}
 
 
 def test_json_is_all_that_is_printed(command: Command, corpus: Manifest, classifier: Path, tmp_path: Path) -> None:

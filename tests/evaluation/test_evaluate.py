@@ -94,9 +94,11 @@ def test_files_of_classes(written: Written) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "metrics.json",
         "predictions.csv",
+        "features.npz",
         "confusion.png",
         "risk_coverage.png",
         "report.html",
+        "tables",
     }
     table = pd.read_csv(folder / "predictions.csv")
     assert list(table.columns) == ["id", "path", "subject", "truth", "prediction", "dark", "bright"]
@@ -129,7 +131,7 @@ def test_the_report_stands_alone(written: Written) -> None:
     result, folder = written
     page = (folder / "report.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,22})', page)
-    assert set(sources) == {"data:image/png;base64,"}
+    assert set(sources) == {"data:image/svg+xml;bas", "data:image/png;base64,"}
     assert not re.search(r"https?://|@import|url\(", page)
     for text in ("apparent", f"{result['uar'].value:.3f}", result.part.digest, result.weights.sha256, "@media print"):
         assert text in page

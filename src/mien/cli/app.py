@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "train": "Fine-tuning from a recipe.",
     "evaluate": "Judge a run or bundle on a manifest: metrics with intervals, predictions, figures.",
     "calibrate": "Make a bundle's confidence mean what it says, and let it abstain.",
+    "report": "Runs, evaluations or files of predictions as one page, side by side with significance.",
     "predict": "Read apparent emotion from videos into timelines, reports and overlays.",
     "explain": "Where and when a model looked, as heat maps in the video, pictures and tables.",
     "embed": "Encoder features of videos over time.",

@@ -21,8 +21,16 @@ app = typer.Typer(add_completion=False)
     epilog="Example: mien evaluate runs/dfew-fold1 --data dfew/manifest.csv --views 2 --out runs/dfew-fold1/test"
 )
 def evaluate(
-    source: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle, or a hub id.")],
-    data: Annotated[Path, typer.Option(help="Manifest (CSV or Parquet) with the task's target column(s).")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_BUNDLE",
+            help="Folder of a run or bundle, a hub id, or a file of predictions with the truth (.npz, .csv).",
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Manifest (CSV or Parquet) with the task's target column(s).")
+    ] = None,
     split: Annotated[
         Literal["train", "validation", "test", "all"],
         typer.Option(help="Rows to judge: by the run's own protocol, else by the column split; all takes every row."),
@@ -35,6 +43,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="A column of the manifest to judge by group (gender, age, ...); may be repeated."),
     ] = None,
+    classes: Annotated[
+        str, typer.Option(help="Class names in the order of ids, with commas, for a file that does not say them.")
+    ] = "",
     corpus: Annotated[
         str, typer.Option(help="Name of the corpus in ledgers of weights. Default: the manifest's folder.")
     ] = "",
@@ -69,7 +80,9 @@ def evaluate(
     Clips that cannot be read are listed, never replaced. Clips or people that the weights trained on are refused.
     """
     from mien.data.protocol import Protocol
+    from mien.errors import UsageError
     from mien.evaluation import assess
+    from mien.evaluation.given import is_file, judge_file
     from mien.evaluation.paired import against as compare_with
 
     settings = assess.EvaluationSettings(
@@ -85,24 +98,31 @@ def evaluate(
         raw=raw,
         seed=seed,
     )
-    if submission is not None:
+    given = is_file(source)
+    if data is None and not given:
+        raise UsageError(f"{source} needs --data MANIFEST; only a file of predictions (.npz, .csv) is judged without")
+    if submission is not None and data is not None:
         from mien.evaluation.submission import write_submission
 
         count = write_submission(source, data, submission, settings)
         typer.echo(json.dumps({"submission": str(submission), "clips": count}) if as_json else f"{submission}: {count}")
         return
     folder = out or _default_folder(source, split)
-    result = assess.evaluate(
-        source,
-        data,
-        split,
-        settings,
-        metrics=tuple(metric or ()),
-        protocol=Protocol.read(protocol) if protocol else None,
-        published=published,
-        progress=_show if sys.stderr.isatty() and not as_json else None,
-    )
-    if missing:
+    if data is None or given:
+        names = [name.strip() for name in classes.split(",")] if classes else []
+        result = judge_file(source, settings, names, tuple(metric or ()))
+    else:
+        result = assess.evaluate(
+            source,
+            data,
+            split,
+            settings,
+            metrics=tuple(metric or ()),
+            protocol=Protocol.read(protocol) if protocol else None,
+            published=published,
+            progress=_show if sys.stderr.isatty() and not as_json else None,
+        )
+    if missing and not given:
         from mien.evaluation.missing import evaluate_missing, with_missing
 
         result = with_missing(result, evaluate_missing(result, settings))
@@ -120,6 +140,8 @@ def _default_folder(source: str, split: str) -> Path:
     """In the run's folder; for a bundle, which holds nothing else, in the working folder."""
     if (Path(source) / "protocol.json").is_file():
         return Path(source) / "evaluation" / split
+    if Path(source).is_file():
+        return Path("evaluation") / Path(source).stem
     return Path("evaluation") / Path(source).name / split
 
 

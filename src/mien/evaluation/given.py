@@ -171,7 +171,9 @@ def _read_csv(path: Path, classes: Sequence[str]) -> Given:
     table = table.assign(id=_ids(table.get("id"), len(table)))
     if "truth" in table:
         return _classes_of(path, table, classes)
-    names = tuple(classes) or tuple(name.removeprefix("truth_") for name in table if str(name).startswith("truth_"))
+    names = tuple(classes) or tuple(
+        name.removeprefix("truth_") for name in map(str, table) if name.startswith("truth_")
+    )
     outputs = [f"output_{name}" if f"output_{name}" in table else name for name in names]
     truths = [f"truth_{name}" for name in names]
     missing = [column for column in (*truths, *outputs) if column not in table]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mien.errors import UsageError
-from mien.evaluation.intervals import Comparison, McNemar, compare, holm, mcnemar
+from mien.evaluation.intervals import LEVEL, REPLICATES, Comparison, McNemar, compare, holm, mcnemar, resample
 from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult
 from mien.evaluation.scores import judge
@@ -63,28 +64,58 @@ def against(result: EvaluationResult, folder: Path | str) -> Paired:
     Raises:
         UsageError: it holds no predictions, or of other clips, outputs or truth.
     """
-    first = result.predictions
     second = read_predictions(folder, result.task)
+    names = [score.name for score in result.scores if "/" not in score.name and not score.name.endswith("_per_video")]
+    settings = result.settings
+    drawn = settings["level"], settings["replicates"], settings["seed"]
+    return pair(result.task, (result.predictions, second), str(folder), names, result.units(), result.videos(), *drawn)
+
+
+def pair(
+    task: Task,
+    both: tuple[Predictions, Predictions],
+    other: str,
+    names: Sequence[str] = (),
+    units: Sequence[str] | None = None,
+    videos: Sequence[str] | None = None,
+    level: float = LEVEL,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Paired:
+    """Compare two systems' predictions of the same clips.
+
+    Args:
+        task: of both.
+        both: first and second.
+        other: what messages call the second.
+        names: metrics; by default those of the task.
+        units, videos: of every clip, as ``judge`` takes them.
+        level, replicates, seed: of the bootstrap.
+
+    Raises:
+        UsageError: they have other clips or another truth.
+    """
+    first, second = both
     if first.ids != second.ids or len(first.clip_of) != len(second.clip_of):
         same = len(set(first.ids) & set(second.ids))
         raise UsageError(
-            f"{folder}: has {len(second.ids)} clips, this result {len(first.ids)}, {same} in common; paired comparison "
+            f"{other}: has {len(second.ids)} clips, this result {len(first.ids)}, {same} in common; paired comparison "
             "needs the same clips"
         )
     if not np.allclose(first.truth, second.truth, rtol=1e-9, atol=1e-12, equal_nan=True):
-        raise UsageError(f"{folder}: the truth of the clips differs; both must be judged by the same labels")
-    units = result.units()
-    names = [score.name for score in result.scores if "/" not in score.name and not score.name.endswith("_per_video")]
-    others = {one.name: one for one in judge(result.task, second, names, units, result.videos())}
-    settings = result.settings
-    comparisons = {
-        one.name: compare(
-            one.sums, others[one.name].sums, one.value, settings["level"], settings["replicates"], settings["seed"]
-        )
-        for one in result.judgements
-    }
-    titles = {one.name: one.title for one in result.judgements}
-    return Paired(str(folder), comparisons, titles, _mcnemar(first, second, result.task))
+        raise UsageError(f"{other}: the truth of the clips differs; both must be judged by the same labels")
+    chosen = names or task.metrics()
+    pairs = zip(judge(task, first, chosen, units, videos), judge(task, second, chosen, units, videos), strict=True)
+    comparisons: dict[str, Comparison] = {}
+    titles: dict[str, str] = {}
+    before, drawn = np.zeros((0, 0)), np.zeros((0, 0))
+    for one, two in pairs:
+        sums = np.concatenate([one.sums, two.sums], axis=1)
+        if not np.array_equal(sums, before):  # metrics of one confusion matrix share their samples
+            before, drawn = sums, resample(sums, replicates, seed) if len(sums) > 1 else drawn
+        comparisons[one.name] = compare(one.sums, two.sums, one.value, level, replicates, seed, drawn)
+        titles[one.name] = one.title
+    return Paired(other, comparisons, titles, _mcnemar(first, second, task))
 
 
 def read_predictions(folder: Path | str, task: Task) -> Predictions:

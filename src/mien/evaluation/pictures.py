@@ -15,6 +15,14 @@ from mien.evaluation.tallies import Floats
 if TYPE_CHECKING:
     from mien.evaluation.result import EvaluationResult
 
+CAPTIONS = {
+    "confusion": "Rows are the truth; large: percentages of the true class, small: clips",
+    "risk_coverage": "What abstaining would buy: wrong answers by the share of clips answered, the surest first",
+    "scatter": "Truth against output; on the grey line they agree",
+    "curves": "Truth and output over time in the longest clips",
+    "missing_grid": "Score by the modalities that are kept",
+    "missing_curves": "Score against the share of clips or time without a modality",
+}
 CURVES = 4
 MOST_POINTS = 5000
 # Okabe and Ito's colours: told apart by colour-blind readers too.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,16 +163,20 @@ class EvaluationResult:
         return summarise(self)
 
     def write(self, folder: Path | str) -> dict[str, Path]:
-        """Write ``metrics.json``, ``predictions.csv``, pictures and ``report.html``; each appears only when complete.
+        """Write ``metrics.json``, ``predictions.csv``, ``features.npz``, pictures, ``report.html`` and its tables.
+
+        Each file appears only when complete.
 
         Returns:
-            paths by name: ``metrics``, ``predictions``, ``report``, and each picture.
+            paths by name: ``metrics``, ``predictions``, ``report``, ``tables`` (their folder), ``features`` where they
+            were kept, and each picture.
 
         Raises:
             MienError: the folder cannot be written.
         """
         from mien.evaluation.pictures import draw
-        from mien.evaluation.report import render
+        from mien.evaluation.report import of_result, write_report
+        from mien.evaluation.report.sources import run_files, saved_pictures
 
         folder = Path(folder)
         pictures = draw(self)
@@ -181,13 +185,18 @@ class EvaluationResult:
             paths |= self.missing.write(folder)
         with complete(paths["predictions"]) as part:
             self.table().to_csv(part, index=False, lineterminator="\n")
+        kept = [clip.features for clip in self.predictions.clips]
+        if all(one is not None for one in kept):
+            paths["features"] = folder / "features.npz"
+            with complete(paths["features"]) as part, part.open("wb") as file:
+                np.savez(file, ids=np.array(self.predictions.ids), features=np.stack(kept).astype(np.float32))  # type: ignore[arg-type]
         for name, content in pictures.items():
             paths[name] = folder / f"{name}.png"
             with complete(paths[name]) as part:
                 part.write_bytes(content)
-        paths["report"] = folder / "report.html"
-        with complete(paths["report"]) as part:
-            part.write_text(render(self, pictures), encoding="utf-8")
+        run = run_files(Path(self.weights.source))
+        source = of_result(self, Path(self.weights.source).name or self.weights.model, run)
+        paths |= write_report([replace(source, pictures=saved_pictures(folder))], folder / "report.html")
         paths["metrics"] = folder / "metrics.json"
         with complete(paths["metrics"]) as part:
             part.write_text(json.dumps(self.summary(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -196,14 +205,23 @@ class EvaluationResult:
 
 def units_of(manifest: Manifest, ids: list[str]) -> list[str] | None:
     """Subject of every clip, the unit of intervals; a clip without one is its own. None where no subject is known."""
-    if not manifest.has("subject"):
+    return units_of_table(manifest.frame.set_index(manifest.frame["id"].astype(str)).loc[ids])
+
+
+def units_of_table(rows: pd.DataFrame) -> list[str] | None:
+    """As ``units_of``, from one row per clip with its id as the index."""
+    if "subject" not in rows or not rows["subject"].notna().any():
         return None
-    subjects = manifest.column("subject", ids)
     # the name of a lone clip is one that no subject can have
-    return [f"\0{id_}" if pd.isna(name) else str(name) for id_, name in subjects.items()]
+    return [f"\0{id_}" if pd.isna(name) else str(name) for id_, name in rows["subject"].items()]
 
 
 def videos_of(manifest: Manifest, ids: list[str]) -> list[str]:
     """Recording that every clip is part of; two people in one file are two recordings."""
-    people = units_of(manifest, ids) or [""] * len(ids)
-    return [f"{path}\n{person}" for path, person in zip(manifest.column("path", ids), people, strict=True)]
+    return videos_of_table(manifest.frame.set_index(manifest.frame["id"].astype(str)).loc[ids])
+
+
+def videos_of_table(rows: pd.DataFrame) -> list[str]:
+    """As ``videos_of``, from one row per clip with its id as the index."""
+    people = units_of_table(rows) or [""] * len(rows)
+    return [f"{path}\n{person}" for path, person in zip(rows["path"], people, strict=True)]

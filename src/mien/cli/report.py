@@ -1,0 +1,58 @@
+"""``mien report``: runs, evaluations or files of predictions as one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog="Example: mien report runs/a runs/b runs/c --out comparison/report.html")
+def report(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs, folders of evaluations, or files of predictions (.npz, .csv)."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The page. Default: evaluation/report.html in the run's folder; report.html here for several."
+        ),
+    ] = None,
+    classes: Annotated[
+        str, typer.Option(help="Class names in the order of ids, with commas, for files that do not say them.")
+    ] = "",
+    group: Annotated[
+        list[str] | None, typer.Option(help="A column of a file of predictions to judge by group; may be repeated.")
+    ] = None,
+    map_: Annotated[
+        Literal["pca", "tsne", "umap"],
+        typer.Option("--map", help="How features come to a plane; tsne and umap need their packages."),
+    ] = "pca",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON and nothing else.")] = False,
+) -> None:
+    """Put results on one page that works offline and prints well; several systems stand side by side.
+
+    The same tables are written as CSV, LaTeX and Markdown to the folder tables beside the page.
+    """
+    from mien.evaluation.report import load_source, write_report
+
+    names = [name.strip() for name in classes.split(",")] if classes else []
+    loaded = [load_source(source, names, tuple(group or ())) for source in sources]
+    if out is None:
+        alone = len(sources) == 1 and sources[0].is_dir()
+        out = sources[0] / "evaluation" / "report.html" if alone and loaded[0].run else Path("report.html")
+    paths = write_report(loaded, out, map_)
+    if as_json:
+        typer.echo(json.dumps({name: str(path) for name, path in paths.items()}))
+        return
+    for source in loaded:
+        if source.summary is None:
+            folder = source.run.folder if source.run else ""
+            typer.echo(f"{source.name}: not judged yet; run: mien evaluate {folder} --data MANIFEST")
+    for name, path in paths.items():
+        typer.echo(f"{name}: {path}")

@@ -1,0 +1,155 @@
+"""Drawings of a report as SVG: sharp on any screen and in print. Small enough to be read on a phone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from mien.errors import UsageError
+from mien.evaluation.report.sources import Source
+from mien.evaluation.tallies import Floats
+
+SIZE = (4.6, 3.2)
+# Okabe and Ito's colours: told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
+MOST_POINTS = 3000
+MAPS = ("pca", "tsne", "umap")
+
+
+def learning(sources: Sequence[Source], column: str, kind: str, title: str) -> bytes | None:
+    """One line per run of a column of its logs (``train`` or ``validation``) over epochs; None where nobody has it."""
+    figure, axes = _figure("epoch", title)
+    drawn = 0
+    for number, source in enumerate(sources):
+        log: pd.DataFrame = getattr(source.run, kind) if source.run else pd.DataFrame()
+        if column in log and "epoch" in log and log[column].notna().any():
+            known = log[log[column].notna()]
+            axes.plot(
+                known["epoch"],
+                known[column],
+                color=_colour(number),
+                linewidth=1.4,
+                marker="." if len(known) < 30 else "",
+                label=source.name,
+            )
+            drawn += 1
+    if not drawn:
+        return None
+    if len(sources) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    return _svg(figure)
+
+
+def reliability(sources: Sequence[Source]) -> bytes | None:
+    """Share of right clips over the model's confidence; on the grey line it keeps its word."""
+    figure, axes = _figure("confidence", "share that is right")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    drawn = 0
+    for number, source in enumerate(sources):
+        curve = (source.summary or {}).get("reliability")
+        if not curve:
+            continue
+        count = np.asarray(curve["count"], dtype=np.float64)
+        x, y = (
+            np.array([np.nan if v is None else v for v in curve[name]], dtype=np.float64)
+            for name in ("confidence", "accuracy")
+        )
+        full = count > 0
+        axes.plot(x[full], y[full], color=_colour(number), linewidth=1)
+        axes.scatter(
+            x[full], y[full], s=8 + 160 * count[full] / count.sum(), color=_colour(number), alpha=0.8, label=source.name
+        )
+        drawn += 1
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    if len(sources) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    return _svg(figure) if drawn else None
+
+
+def embedding(source: Source, method: str = "pca") -> bytes | None:
+    """Pooled features of all clips in a plane, coloured by the truth; wrong clips are crosses."""
+    if source.features is None or source.predictions is None or source.task is None or len(source.features) < 3:
+        return None
+    plane, axes_names = project(source.features, method)
+    clip_of, truth = source.predictions.clip_of, source.predictions.truth
+    first = np.unique(clip_of, return_index=True)[1]
+    figure, axes = _figure(*axes_names)
+    if source.task.classes is not None:
+        wrong = source.predictions.output.argmax(axis=1)[first] != truth[first]
+        for number, name in enumerate(source.task.classes):
+            own = truth[first] == number
+            for mark, part in (("o", own & ~wrong), ("x", own & wrong)):
+                axes.scatter(
+                    *plane[part].T,
+                    s=12,
+                    marker=mark,
+                    color=_colour(number),
+                    linewidths=0.8,
+                    label=name if mark == "o" else None,
+                )
+        figure.legend(fontsize=7, frameon=False, loc="outside lower center", ncols=4)
+    else:
+        values = pd.Series(truth[:, 0]).groupby(clip_of).mean().to_numpy()
+        shade = axes.scatter(*plane.T, s=10, c=values, cmap="coolwarm")
+        figure.colorbar(shade, ax=axes, label=source.task.columns()[0])
+    return _svg(figure)
+
+
+def project(features: Floats, method: str) -> tuple[Floats, tuple[str, str]]:
+    """Features ``(N, D)`` → ``(N, 2)`` and what the axes are called.
+
+    Raises:
+        UsageError: the method is unknown, or its package is not installed.
+    """
+    centred = features - features.mean(axis=0)
+    if method == "pca":
+        left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+        share = scale**2 / max(float((scale**2).sum()), 1e-12)
+        plane = np.zeros((len(features), 2))
+        count = min(2, len(scale))
+        plane[:, :count] = left[:, :count] * scale[:count]
+        names = [
+            f"component {n + 1} ({100 * (share[n] if n < len(share) else 0):.0f} % of the variance)" for n in range(2)
+        ]
+        return plane, (names[0], names[1])
+    try:
+        if method == "tsne":
+            from sklearn.manifold import TSNE
+
+            fitted = TSNE(random_state=0, perplexity=min(30.0, (len(features) - 1) / 3)).fit_transform(centred)
+        elif method == "umap":
+            from umap import UMAP
+
+            fitted = UMAP(random_state=0).fit_transform(centred)
+        else:
+            raise UsageError(f"map {method!r} is not known; use {', '.join(MAPS)}")
+    except ImportError as error:
+        raise UsageError(f"map {method!r} needs {error.name}, which is not installed; use pca") from None
+    return np.asarray(fitted, dtype=np.float64), (f"{method}, first axis", "second axis")
+
+
+def _figure(x: str, y: str):  # type: ignore[no-untyped-def]
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    # a fixed salt and no date: the same figures give the same bytes
+    with rc_context({"svg.hashsalt": "mien"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
