@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien.data.layouts import VALUES, Source
 from mien.data.manifest import Manifest
-from mien.data.ratings import Estimator, combine, gather, resample, undelayed
+from mien.data.ratings import Estimator, course_table, gather
 from mien.data.tables import write_table
 from mien.errors import MienError, UsageError
 from mien.media import VideoWriter
@@ -72,13 +72,8 @@ def write_corpus(
 
 def label_table(source: Source, estimator: Estimator, delay: float, fps: float | None) -> pd.DataFrame:
     """``time`` and a column per value, at the times of the first annotator of arousal."""
-    courses = {}
-    for value in VALUES:
-        ratings = undelayed(gather(list(source.annotations[value]), fps), delay)
-        courses[value] = (ratings.times, combine(ratings.values, estimator))
-    times = courses[VALUES[0]][0]
-    table = pd.DataFrame({"time": times} | {value: resample(*course, times) for value, course in courses.items()})
-    return table[table["time"] >= 0].round(6)
+    courses = {value: gather(list(source.annotations[value]), fps) for value in VALUES}
+    return course_table(courses, estimator, delay)
 
 
 def video_of_frames(file: Path, out: Path, fps: float | None, grey: tuple[float, float]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mien.errors import UsageError
@@ -137,6 +139,26 @@ def _agreement(values: Floats, one: int) -> float:
     if len(mine) < 2 or mine.std() == 0 or mean.std() == 0:
         return 0.0
     return float(np.corrcoef(mine, mean)[0, 1])
+
+
+def course_table(courses: Mapping[str, Ratings], estimator: Estimator = "mean", delay: float = 0.0) -> pd.DataFrame:
+    """Values of several annotators each as the label file that mien trains on.
+
+    Args:
+        courses: ratings by value; each may have times of its own.
+        estimator: how annotators are brought together.
+        delay: seconds by which they answered late.
+
+    Returns:
+        ``time`` in seconds, and a column per value at the times of the first one; nothing before 0 s.
+    """
+    lines = {}
+    for value, ratings in courses.items():
+        moved = undelayed(ratings, delay)
+        lines[value] = (moved.times, combine(moved.values, estimator))
+    times = next(iter(lines.values()))[0]
+    table = pd.DataFrame({"time": times} | {value: resample(*line, times) for value, line in lines.items()})
+    return table[table["time"] >= 0].round(6)
 
 
 def undelayed(ratings: Ratings, delay: float) -> Ratings:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mien.data.corpora.contract import Choice, Courses
 from mien.data.corpora.texts import read_lines
-from mien.data.ratings import Estimator, Ratings, combine, gather, read_ratings, resample, undelayed
+from mien.data.ratings import Estimator, Ratings, course_table, gather, read_ratings
 from mien.errors import UsageError
 
 # What every corpus with annotation over time lets choose.
@@ -31,13 +31,7 @@ def label_table(courses: Courses, choices: Mapping[str, str]) -> pd.DataFrame:
     """
     delay, fps = _number(choices, "delay") or 0.0, _number(choices, "fps")
     estimator: Estimator = "evaluator_weighted" if choices.get("estimator") == "evaluator_weighted" else "mean"
-    lines = {}
-    for value, read in courses.items():
-        ratings = undelayed(read(fps), delay)
-        lines[value] = (ratings.times, combine(ratings.values, estimator))
-    times = next(iter(lines.values()))[0]
-    table = pd.DataFrame({"time": times} | {value: resample(*line, times) for value, line in lines.items()})
-    return table[table["time"] >= 0].round(6)
+    return course_table({value: read(fps) for value, read in courses.items()}, estimator, delay)
 
 
 def of_files(files: list[Path], fps: float | None) -> Ratings:
