@@ -42,13 +42,11 @@ SAMPLING = "data.sampling={frames: 12, fps: 5.0, size: 32, centre: clip, std: [0
 # every pretext sees as many clips; what it makes of them costs differently
 COMMON = (SAMPLING, "data.workers=0", "precision=fp32", "schedule={epochs: 12, warmup_epochs: 1}")
 HEARD = "pretext.options.target=folder"  # the same log-mel bands, read once
-SMALL_CROPS = tuple(f"pretext.options.small_{key}" for key in ("size=24", "frames=6", "views=2"))
-SMALL_BATCH, LARGE_BATCH = "data.batch=8", "data.batch=16"
 PRETEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "BYOL": ("byol", (LARGE_BATCH, "pretext.options.frames=12")),
-    "DINO": ("dino", (LARGE_BATCH, "pretext.options.frames=12", *SMALL_CROPS)),
-    "LiRA": ("lira", (SMALL_BATCH, HEARD, "pretext.options.source={folder}/sound")),
-    SHUFFLED: ("lira", (SMALL_BATCH, HEARD, "pretext.options.source={folder}/sound-shuffled-{seed}")),
+    "BYOL": ("byol", ()),
+    "DINO": ("dino", ()),
+    "LiRA": ("lira", (HEARD, "pretext.options.source={folder}/sound")),
+    SHUFFLED: ("lira", (HEARD, "pretext.options.source={folder}/sound-shuffled-{seed}")),
 }
 FINE_TUNING = (
     SAMPLING,
