@@ -29,7 +29,7 @@ from mien.evaluation.scores import judge
 from mien.extraction.contract import parse_requests
 from mien.extraction.extract import extract
 from mien.extraction.kinds import make_extractor
-from mien.models import create_encoder, inputs_for
+from mien.models import create_encoder, default_inputs
 from mien.models.specification import Inputs, Specification
 from mien.training import fit
 from mien.training.recipe import check_recipe
@@ -41,7 +41,7 @@ def encoder_bundle(folder: Path, centre: str) -> Path:
     """A small VideoMAE with random weights that sees pictures (``corpus``) or what changes in them (``clip``)."""
     if not (folder / "config.json").exists():
         torch.manual_seed(0)
-        video = inputs_for("videomae_test", {}).video
+        video = default_inputs("videomae_test").video
         assert video is not None
         changes = {"centre": centre, "crop": None, "std": (0.06,) * 3 if centre == "clip" else video.std}
         inputs = Inputs(video=video.model_copy(update=changes))

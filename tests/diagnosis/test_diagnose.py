@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.training.corpus import TASK, make_recipe, write_corpus
+from tests.training.corpus import COMMON, TASK, make_recipe, write_corpus
 
 from mien.cli.app import run as run_command
 from mien.data import dataset
@@ -225,14 +225,23 @@ def test_agreement_is_the_exact_permutation_test() -> None:
     assert p == pytest.approx(1 / 70, abs=0.008)
 
 
-def test_pretraining_whose_features_shrink_to_one_point(healthy: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(healthy, run)
-    log = pd.read_csv(run / "logs/train.csv")
-    log["feature_std"] = np.geomspace(0.8, 1e-4, len(log))
-    log.to_csv(run / "logs/train.csv", index=False)
-    finding = found(run, clips=0)["collapse"]
-    assert "fell from 0.8 to 0.0001" in finding.seen
+@pytest.mark.parametrize("collapsed", [True, False])
+def test_a_collapsed_byol(collapsed: bool, corpus: Path, tmp_path: Path) -> None:
+    """Decay that leaves a tenth of every weight, norms included, at each step: nothing is left to tell clips apart."""
+    sections: dict[str, Any] = {
+        "data": {"protocol": {"by": "all"}, "sampling": {"frames": 8, "fps": 25.0, "size": 32}, "batch": 8},
+        "model": {"name": "vaerr_test", "arguments": {"widths": [8, 8, 8, 8]}},
+        "pretext": {"kind": "byol", "options": {"projection": 8, "hidden": 16}},
+        "optimiser": {"kind": "sgd", "lr": 0.01},
+        "schedule": {"steps": 12},
+        "intervals": {"log_steps": 2},
+    }
+    if collapsed:
+        sections["optimiser"] |= {"lr": 0.1, "weight_decay": 9.0, "decay": "all"}
+    fit(make_recipe(COMMON | {"name": "byol"}, corpus, **sections), tmp_path / "run", progress=False)
+    findings = [one for one in diagnose(tmp_path / "run", 16).findings if one.kind == "collapse"]
+    assert [one.severity for one in findings] == ["serious"] * len(findings)
+    assert bool(findings) is collapsed, [one.seen for one in findings]
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 
 from mien.diagnosis.finding import Finding
 from mien.diagnosis.record import RunRecord
+from mien.pretext.collapse import LEAST_ENTROPY, LEAST_SPREAD
 
 # Medians over matrices of |after - before| / |before|. Training from scratch moved weights 0.3 to 5 times their size,
 # fine-tuning 0.01 to 1; AdamW moves a weight by up to the learning rate at every step.
 FAR, NEAR = 30.0, 1e-3
 WORSE = 1.2  # times the loss of guessing
 STARVED = 0.5  # share of the time
-COLLAPSED = 0.02  # of 1, spread or information of vectors that point anywhere
 NOT_FINITE = re.compile(r"the (loss|gradient) is (nan|-?inf) at step")
 
 
@@ -95,11 +95,14 @@ def _too_high(record: RunRecord, seen: str) -> Finding:
 def _collapse(record: RunRecord) -> Iterator[Finding]:
     """What pretexts log of their features and targets: 0 where all clips are the same to them."""
     rows = record.train.iloc[-max(1, len(record.train) // 5) :]
-    for column, what in (("feature_std", "spread of features"), ("target_entropy", "information in targets")):
+    for column, what, least in (
+        ("feature_std", "spread of features", LEAST_SPREAD),
+        ("target_entropy", "information in targets", LEAST_ENTROPY),
+    ):
         if column not in rows or not rows[column].notna().any():
             continue
         last = float(rows[column].mean())
-        if last < COLLAPSED:
+        if last < least:
             yield Finding(
                 "collapse",
                 "serious",
