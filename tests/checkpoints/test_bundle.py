@@ -69,7 +69,7 @@ def test_a_failure_leaves_the_earlier_bundle(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, "save_file", full_disk)
-    with pytest.raises(MienError, match="cannot be written: No space left on device"):
+    with pytest.raises(MienError, match=r"cannot be written \(No space left on device\)"):
         save(model, specification, tmp_path / "bundle")
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
     assert {file.name: file.read_bytes() for file in (tmp_path / "bundle").iterdir()} == before

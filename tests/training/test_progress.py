@@ -16,4 +16,4 @@ def test_means_are_weighted_by_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     meter.add(loss=4.0, clips=2, waited=0.5, extra={"teacher": 5.0})
     values = meter.read()
     assert values == {"loss": 2.0, "teacher": 3.0, "clips_per_second": 1.5, "waiting": 0.25}
-    assert describe(values) == "loss 2.0000, 1.5 clips/s, data wait 25%"
+    assert describe(values) == "loss 2, 1.5 clips/s, data wait 25%"

@@ -16,6 +16,7 @@ from mien.pretext.collapse import LEAST_ENTROPY, LEAST_SPREAD
 # Medians over matrices of |after - before| / |before|. Training from scratch moved weights 0.3 to 5 times their size,
 # fine-tuning 0.01 to 1; AdamW moves a weight by up to the learning rate at every step.
 FAR, NEAR = 30.0, 1e-3
+FELL = 0.7  # times the first loss; batches alone move it by a fifth
 WORSE = 1.2  # times the loss of guessing
 STARVED = 0.5  # share of the time
 NOT_FINITE = re.compile(r"the (loss|gradient) is (nan|-?inf) at step")
@@ -69,7 +70,7 @@ def _learning_rate(record: RunRecord) -> Iterator[Finding]:
         yield _too_high(record, f"{peak} and the loss ended at {last:.3g}; guessing costs {guessing:.3g}")
     elif last > 1.5 * loss[0] and last > 1.5 * loss.min():
         yield _too_high(record, f"{peak} and the loss rose from {loss.min():.3g} to {last:.3g}")
-    elif moved is not None and moved < NEAR and last > 0.9 * loss[0]:
+    elif moved is not None and moved < NEAR and last > FELL * loss[0]:
         yield Finding(
             "learning rate",
             "warning",

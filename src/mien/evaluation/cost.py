@@ -70,11 +70,18 @@ def count_macs(model: nn.Module, inputs: Mapping[str, Tensor]) -> int | None:
     None where torch cannot count them.
     """
     counter = FlopCounterMode(display=False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.requires_grad_(
+        False
+    )  # the counter wants the gradient's way of all that has one, and views made here have none
     try:
         with torch.no_grad(), counter:
             model(inputs)
     except (RuntimeError, NotImplementedError):
         return None
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
     return int(counter.get_total_flops()) // 2 or None
 
 
