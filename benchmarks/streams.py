@@ -55,7 +55,9 @@ def prepare(folder: Path, clips: int, subjects: int) -> tuple[Manifest, dict[str
         settings = SyntheticSettings(clips=clips, subjects=subjects, size=SIZE, motion=0.3, test=0.4, validation=0.1)
         synthesise(folder / "corpus", settings)
     manifest = Manifest.read(folder / "corpus" / "manifest.csv")
-    appearance, motion = (encoder_bundle(folder / name, name) for name in ("corpus-centred", "clip"))
+    appearance, motion = (
+        encoder_bundle(folder / name, centre) for name, centre in (("appearance", "corpus"), ("motion", "clip"))
+    )
     requests = parse_requests(f"appearance=bundle:{appearance},motion=bundle:{motion},mfcc=mfcc,logmel=logmel")
     extractors = {one.name: make_extractor(one, "cpu", 32) for one in requests}
     report = extract(manifest, extractors, folder / STORE, 1, 32)

@@ -37,7 +37,7 @@ def draw(result: EvaluationResult) -> dict[str, bytes]:
     predictions = result.predictions
     if result.confusion is not None and result.task.classes is not None:
         drawn = {"confusion": _png(confusion_picture(result.confusion, result.task.classes))}
-        if (predictions.truth >= 0).any():
+        if result.probable and (predictions.truth >= 0).any():
             curve = risk_coverage(predictions.truth, predictions.output)
             drawn["risk_coverage"] = _png(risk_coverage_picture(curve))
         return drawn

@@ -6,12 +6,15 @@ Source: El-Yaniv and Wiener 2010 (risk-coverage curve); Geifman, Uziel and El-Ya
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from mien.evaluation.tallies import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 # Okabe and Ito's colours, as in the other pictures.
@@ -77,6 +80,8 @@ def risk_coverage(truth: ArrayLike, probabilities: ArrayLike) -> RiskCoverage:
 
 def risk_coverage_picture(curve: RiskCoverage) -> Figure:
     """The curve with its area, beside the risk of answering everything."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     axes.step(curve.coverage, curve.risk, where="pre", color=_LINE, label=f"mean risk {curve.area:.3f}")

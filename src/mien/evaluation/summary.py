@@ -13,6 +13,7 @@ from mien.evaluation.calibration import reliability
 from mien.evaluation.classes import ClassScore
 from mien.evaluation.intervals import Interval
 from mien.evaluation.scores import Score
+from mien.evaluation.selective import risk_coverage
 from mien.evaluation.subgroups import GroupScore
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def summarise(result: EvaluationResult) -> dict[str, Any]:
         summary["confusion"] = matrix.tolist()
         if result.probable:
             summary["reliability"] = _reliability(result)
+            summary["risk_coverage"] = _risk_coverage(result)
     if result.groups:
         summary["groups"] = [_group(one) for one in result.groups]
     if result.task.bins is not None:
@@ -61,6 +63,15 @@ def summarise(result: EvaluationResult) -> dict[str, Any]:
     summary["not_scored"] = [asdict(failure) for failure in result.predictions.failures]
     summary["notes"] = list(result.notes)
     return summary
+
+
+def _risk_coverage(result: EvaluationResult) -> dict[str, Any] | None:
+    """What abstaining would buy; None where no clip has a known class."""
+    predictions = result.predictions
+    if not (predictions.truth >= 0).any():
+        return None
+    curve = risk_coverage(predictions.truth, predictions.output)
+    return {"mean_risk": curve.area, "ideal": curve.ideal, "table": curve.table()}
 
 
 def finite(value: float) -> float | None:
