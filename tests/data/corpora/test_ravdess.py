@@ -12,7 +12,9 @@ from mien.data.corpora import get_corpus
 from mien.data.corpora.official import write_official, write_protocols
 from mien.data.corpora.ravdess import takes
 from mien.data.manifest import Manifest
+from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
+from mien.training.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,20 @@ def test_sound_of_its_own(copy: Path, tmp_path: Path) -> None:
     assert len(scan.frame) == 59
     assert all(Path(row.audio).name[2:-4] == row.id[2:] for row in scan.frame.itertuples())
     assert any("1 take(s) have no wav" in finding.text for finding in scan.of_level("error"))
+
+
+def test_the_fusion_paper_tests_its_actors_and_a_second_reading_is_the_same(copy: Path, tmp_path: Path) -> None:
+    corpus = get_corpus("ravdess")
+    first, second = (write_official(corpus, copy, tmp_path / name).manifest for name in ("once", "twice"))
+    assert first.read_bytes() == second.read_bytes()
+    manifest = Manifest.read(first)
+    protocol = Protocol.from_manifest(manifest, load_recipe("avfusion/ia_softhard_ravdess").data.protocol)
+    actors = {part: {id_[-2:] for id_ in getattr(protocol, part)} for part in ("train", "validation", "test")}
+    assert actors["test"] == {"05", "10", "16", "19"}
+    assert actors["validation"] == {"11", "13", "18", "22"}
+    assert len(actors["train"]) == 16
+    assert [len(ids) for ids in (protocol.train, protocol.validation, protocol.test)] == [960, 240, 240]
+    by_actor = load_recipe("avfusion/lt_none_ravdess", ["data.protocol={by: fold, fold: 2, validation_fold: 3}"])
+    folds = Protocol.from_manifest(manifest, by_actor.data.protocol)
+    assert {id_[-2:] for id_ in folds.test} == {"05", "06", "07", "08"}
+    assert {id_[-2:] for id_ in folds.validation} == {"09", "10", "11", "12"}
