@@ -127,7 +127,9 @@ class TemporalBranch(Branch):
         if present is None:
             present = torch.ones(batch, 1, dtype=torch.bool, device=x.device)
         there = present.any(dim=1)
-        return self._filled(self._enter(x[there]) if there.any() else None, present, there, 0)
+        if not there.any():
+            return self._filled(None, None, there, 0)
+        return self._filled(self._enter(x[there], present[there]), present, there, 0)
 
     def second(self, steps: Steps) -> Steps:
         """See ``Branch.second``."""
@@ -137,13 +139,17 @@ class TemporalBranch(Branch):
         values = self._convolve(1, steps.values[rows]) if rows.any() else None
         return self._filled(values, steps.present, rows, 1)
 
-    def _enter(self, x: Tensor) -> Tensor:
+    def _enter(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """The first stage. Absent steps look like the mean of the others, so that convolutions beside them see no jump:
+        0 would be loud among cepstral coefficients."""
+        if present is not None and x.ndim == 3:
+            x = _levelled(x.transpose(1, 2), present).transpose(1, 2)
         if self.encoder is None:
-            return self.stages[0](x).transpose(1, 2)
+            return self._convolve(0, x.transpose(1, 2))
         frames = self.encoder.forward_features({self.modality: x}).frames
         if frames is None:
             raise MienError(f"{type(self.encoder).__name__} gives no features over time, so it cannot be fused")
-        return self._convolve(0, frames)
+        return self._convolve(0, frames if present is None else _levelled(frames, present))
 
     def _convolve(self, stage: int, values: Tensor) -> Tensor:
         out: Tensor = self.stages[stage](values.transpose(1, 2)).transpose(1, 2)
@@ -157,13 +163,25 @@ class TemporalBranch(Branch):
             here = torch.ones(len(there), 1, dtype=torch.bool, device=there.device)
             return Steps(vector.expand(len(there), 1, -1), here, there)
         steps = values.shape[1]
-        mask = F.adaptive_max_pool1d(present[:, None].float(), steps)[:, 0] > 0
+        mask = _spread(present, steps)
         first_only = torch.arange(steps, device=mask.device) == 0
         mask = torch.where(there[:, None], mask, first_only)
         everyone = values.new_zeros(len(there), *values.shape[1:])
         everyone = everyone.index_copy(0, there.nonzero()[:, 0], values)
         everyone = torch.where(there[:, None, None], everyone, vector.to(values))
         return Steps(everyone * mask[..., None], mask, there)
+
+
+def _spread(present: Tensor, steps: int) -> Tensor:
+    """Mask ``(B, T)`` at another number of steps: present where any of it is."""
+    return F.adaptive_max_pool1d(present[:, None].float(), steps)[:, 0] > 0
+
+
+def _levelled(values: Tensor, present: Tensor) -> Tensor:
+    """``(B, T, D)`` with the mean of the present steps in the place of the others; each clip has at least one."""
+    weight = _spread(present, values.shape[1])[..., None].to(values)
+    mean = (values * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
+    return values * weight + mean * (1 - weight)
 
 
 class BranchEncoder(Encoder):
