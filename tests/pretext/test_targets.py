@@ -38,9 +38,15 @@ def test_raw_values_are_pixels_in_order_frame_row_column_colour() -> None:
     torch.testing.assert_close(targets[0, 0, place : place + 3], pixel)
 
 
+def test_values_on_the_inputs_scale_are_those_that_the_encoder_gets() -> None:
+    video, masked = clips()
+    targets = PixelTarget(MEAN, STD, standardise="input")(video, masked, TUBELET)
+    torch.testing.assert_close(targets[0, 0, (16 + 2 * 4 + 3) * 3 :][:3], video[0, :, 1, 2, 3])
+
+
 def test_perfect_predictions_give_back_the_pixels() -> None:
     video, masked = clips()
-    for standardise in (True, False):
+    for standardise in (True, False, "input"):
         target = PixelTarget(MEAN, STD, standardise)
         pixels = target.to_pixels(target(video, masked, TUBELET), video, masked, TUBELET)
         expected = take_tokens(to_patches(target.pixels(video), TUBELET), masked)

@@ -69,13 +69,23 @@ class SelfAttention(_Attention):
         super().__init__(dim, heads, qv_bias and not full_bias, scale, dropout, attention_dropout)
         self.qkv = nn.Linear(dim, 3 * dim, bias=full_bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, N, C)`` → ``(B, N, C)``."""
+    def forward(self, tokens: Tensor, last: int | None = None) -> Tensor:
+        """``(B, N, C)`` → ``(B, N, C)``, or ``(B, last, C)`` for the last tokens alone, which still see all."""
         bias: Tensor | None = self.qkv.bias
         if self.query_bias is not None and self.value_bias is not None:
             bias = torch.cat((self.query_bias, torch.zeros_like(self.query_bias), self.value_bias))
+        if last is not None and last < tokens.shape[1]:
+            return self._last(tokens, last, bias)
         qkv = F.linear(tokens, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return self._mix(query, key, value)
+
+    def _last(self, tokens: Tensor, last: int, bias: Tensor | None) -> Tensor:
+        parts = (self.dim, 2 * self.dim)
+        (query_weight, weight) = self.qkv.weight.split(parts)
+        (query_bias, bias) = (None, None) if bias is None else bias.split(parts)
+        query = F.linear(tokens[:, -last:], query_weight, query_bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        key, value = F.linear(tokens, weight, bias).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         return self._mix(query, key, value)
 
 

@@ -83,7 +83,8 @@ class Block(nn.Module):
         self.mlp_scale = layer_scale_or_identity(dim, layer_scale)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, N, C)`` → ``(B, N, C)``."""
-        tokens = tokens + self.drop_path(self.attention_scale(self.attention(self.attention_norm(tokens))))
+    def forward(self, tokens: Tensor, last: int | None = None) -> Tensor:
+        """``(B, N, C)`` → ``(B, N, C)``, or only the last tokens ``(B, last, C)`` where no one asks for the others."""
+        seen = self.attention(self.attention_norm(tokens), last)
+        tokens = (tokens if last is None else tokens[:, -last:]) + self.drop_path(self.attention_scale(seen))
         return tokens + self.drop_path(self.mlp_scale(self.mlp(self.mlp_norm(tokens))))

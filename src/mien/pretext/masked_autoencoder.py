@@ -54,8 +54,8 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, predict: int) -> Tensor:
         """Tokens ``(B, N, D)`` → predictions for the last ``predict`` of them ``(B, predict, outputs)``."""
-        for block in self.blocks:
-            tokens = block(tokens)
+        for number, block in enumerate(self.blocks, start=1):
+            tokens = block(tokens, predict if number == len(self.blocks) else None)
         predictions: Tensor = self.head(self.norm(tokens[:, -predict:]))
         return predictions
 

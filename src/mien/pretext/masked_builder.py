@@ -47,7 +47,7 @@ def masked_autoencoder(
     target: Literal["pixels", "motion"] = "pixels",
     group: int = 2,
     motion_weight: float | None = None,
-    standardise: bool = True,
+    standardise: bool | Literal["input"] = True,
     decoder_dim: int | None = None,
     decoder_heads: int | None = None,
     decoder_depth: int | None = None,
@@ -64,7 +64,8 @@ def masked_autoencoder(
         target: ``pixels``, or ``motion``: pixels of the first frame of a group and differences of the others to it.
         group: frames per group of the motion target.
         motion_weight: share of the motion in the loss, see ``MotionTarget``; None weighs all values alike.
-        standardise: predict pixels standardised per tubelet and colour, else raw ones.
+        standardise: predict pixels standardised per tubelet and colour; False: raw ones; ``input``: those that the
+            encoder gets, on their scale.
         decoder_dim, decoder_heads, decoder_depth: change the published decoder.
         decay_tokens: see ``MaskedAutoencoder``.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -58,12 +59,21 @@ class PixelTarget(Target):
 
     Args:
         mean, std: see ``Target``.
-        standardise: False predicts raw values in 0..1.
+        standardise: ``True``, per tubelet and colour; ``False`` predicts raw values in 0..1; ``"input"`` predicts what
+            the loader gives, on its scale. Where most of a picture stands still (``centre: clip``), standardising blows
+            the noise of still tubelets up to full size.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], standardise: bool = True) -> None:
+    def __init__(
+        self, mean: Sequence[float], std: Sequence[float], standardise: bool | Literal["input"] = True
+    ) -> None:
         super().__init__(mean, std)
-        self.standardise = standardise
+        self.standardise = standardise is True
+        self.on_input_scale = standardise == "input"
+
+    def values(self, video: Tensor) -> Tensor:
+        """What is predicted before tubelets are standardised, float32 ``(B, C, T, H, W)``."""
+        return video.float() if self.on_input_scale else self.pixels(video)
 
     def forward(self, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
         """See ``Target.forward``."""
@@ -80,11 +90,13 @@ class PixelTarget(Target):
         if self.standardise:
             mean, deviation = _moments(self._values(video, masked, tubelet))
             values = values * deviation + mean
+        elif self.on_input_scale:
+            values = values * self.std.reshape(-1, 1) + self.mean.reshape(-1, 1)
         return values.unflatten(3, tubelet)
 
     def _values(self, video: Tensor, masked: Tensor, tubelet: Size3) -> Tensor:
-        """Pixels of masked tubelets ``(B, K, C, p0·p1·p2)``."""
-        return take_tokens(to_patches(self.pixels(video), tubelet), masked).flatten(3)
+        """Values of masked tubelets ``(B, K, C, p0·p1·p2)``."""
+        return take_tokens(to_patches(self.values(video), tubelet), masked).flatten(3)
 
 
 class MotionTarget(PixelTarget):
@@ -105,7 +117,7 @@ class MotionTarget(PixelTarget):
         self,
         mean: Sequence[float],
         std: Sequence[float],
-        standardise: bool = True,
+        standardise: bool | Literal["input"] = True,
         group: int = 2,
         motion_weight: float | None = None,
     ) -> None:
@@ -134,7 +146,7 @@ class MotionTarget(PixelTarget):
 
     def difference(self, video: Tensor, tubelet: Size3) -> Tensor:
         """The whole target as a video ``(B, C, T, H, W)``."""
-        patches = to_patches(self.pixels(video), tubelet)
+        patches = to_patches(self.values(video), tubelet)
         if self.standardise:
             mean, deviation = _moments(patches.flatten(3))
             patches = (patches - mean[..., None, None]) / deviation[..., None, None]
