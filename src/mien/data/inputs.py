@@ -65,6 +65,11 @@ def square(frames: NDArray[np.uint8], place: float = 0.5) -> NDArray[np.uint8]:
 def to_channels(frames: NDArray[np.uint8], channels: str) -> Tensor:
     """uint8 ``(T, H, W, 1 or 3)`` RGB or grey → float32 ``(T, C, H, W)`` in 0..255, in the model's channels."""
     pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(torch.float32)
+    return in_channels(pictures, channels)
+
+
+def in_channels(pictures: Tensor, channels: str) -> Tensor:
+    """Float ``(T, 3 or 1, H, W)``, RGB or grey → ``(T, C, H, W)`` in the model's channels."""
     if channels == "grey":
         if pictures.shape[1] == 3:
             pictures = torch.einsum("tchw,c->thw", pictures, torch.tensor(LUMA, dtype=torch.float32))[:, None]

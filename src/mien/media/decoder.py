@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,58 @@ from mien.media.limits import WorkClock
 from mien.media.packets import decode_packets, read_packets
 
 
+class HeldPackets:
+    """An open recording and all packets of its pictures, so that any entry point is reached without seeking.
+
+    A clip of a few seconds is a few hundred packets, which were read for the index anyway; opening the file once more
+    and seeking cost as much as decoding its pictures.
+    """
+
+    def __init__(self, container: Any, stream: Any, packets: Sequence[Any]) -> None:
+        self.container = container
+        self.stream = stream
+        self._packets = packets
+        self._keys = {packet.pts: number for number, packet in enumerate(packets) if packet.is_keyframe}
+
+    def after(self, key: Key | None) -> Iterator[Any]:
+        """Packets from ``key`` on, or all of them."""
+        return iter(self._packets) if key is None else islice(self._packets, self._keys[key.pts], None)
+
+
 class FrameDecoder:
     """Frames of one stream from a chosen entry point on.
 
     Packets that the decoder refuses are passed over: what decodes is delivered.
+
+    Args:
+        path, stream: recording and number of its stream.
+        clock: counts the work.
+        threads: of the decoder.
+        held: the recording, open and read already, for this decoder alone; used with one thread.
     """
 
-    def __init__(self, path: Path | HeldFile, stream: int, clock: WorkClock, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path | HeldFile, stream: int, clock: WorkClock, threads: int = 1, held: HeldPackets | None = None
+    ) -> None:
         self._path = path
         self._number = stream
         self._clock = clock
         self._threads = threads
-        self._container: Any = None
+        self._held = held
+        self._container: Any = None if held is None else held.container
         self._frames: Iterator[Any] = iter(())
+
+    @property
+    def held(self) -> bool:
+        """True while every entry point is equally near."""
+        return self._held is not None
 
     def start(self, key: Key | None, seekable: bool) -> None:
         """Go to ``key``; None is the file's beginning."""
+        if self._held is not None:
+            self._held.stream.codec_context.flush_buffers()
+            self._frames = decode_packets(self._held.after(key), self._held.stream, self._clock)
+            return
         with self._clock.working():
             if key is None or not seekable or self._container is None:
                 self._open()
@@ -44,6 +80,7 @@ class FrameDecoder:
     def close(self) -> None:
         """Close the file; ``start`` opens it again."""
         self._frames = iter(())
+        self._held = None
         if self._container is not None:
             self._container.close()
             self._container = None

@@ -18,6 +18,7 @@ from mien.media.packets import TABLED, decode_packet, decode_packets, read_packe
 # packets are read over from the file's beginning, which costs no decoding.
 _SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi"}
 _LONGEST_GROUP = 1000  # packets kept at once while the index is made
+_HELD_BYTES = 16 * 2**20  # of packets that are kept for decoding; those of longer streams are read again
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class PictureSurvey:
 
     Attributes:
         first: the first picture that decodes (``av.VideoFrame``); None where none does.
+        packets: all of them in order of decoding; None where they are too many to keep.
     """
 
     def __init__(self, container: Any, stream: Any, clock: WorkClock) -> None:
@@ -101,10 +103,16 @@ class PictureSurvey:
         self._last = (-(2**62), 0)
         self._group: list[Any] = []
         self.first: Any | None = None
+        self.packets: list[Any] | None = []
+        held = 0
         for packet in read_packets(container, stream, clock):
             if self.first is None:
                 self.first = next(iter(decode_packet(packet, stream, clock)), None)
             self._note(packet)
+            held += packet.size
+            if self.packets is not None:
+                self.packets.append(packet)
+                self.packets = self.packets if held <= _HELD_BYTES else None
         self.first = self.first or next(iter(decode_packet(None, stream, clock)), None)
 
     def _note(self, packet: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from mien.errors import MienError
-from mien.media.decoder import prepare_stream
+from mien.media.decoder import HeldPackets, prepare_stream
 from mien.media.files import open_recording
 from mien.media.index import PictureIndex, PictureSurvey, choose_picture, choose_sound
 from mien.media.limits import LIMITS, Limits, WorkClock
@@ -83,23 +83,40 @@ def probe(path: str | os.PathLike[str], limits: Limits = LIMITS) -> MediaInfo:
     return survey(path, WorkClock(os.fspath(path), limits))[0]
 
 
-def survey(path: str | os.PathLike[str], clock: WorkClock) -> tuple[MediaInfo, PictureIndex | None]:
-    """``probe`` together with the index of the pictures (None where there are none)."""
-    with clock.working(), open_recording(path, clock.limits) as container:
-        stream, sound = choose_picture(container), choose_sound(container)
-        picture = index = None
-        if stream is not None:
-            prepare_stream(stream, 1, clock)
-            found = PictureSurvey(container, stream, clock)
-            if found.first is not None:
-                index = found.index()
-                picture = _describe(stream, found.first, index)
-                clock.limits.check(clock.path, "pixels", picture.width * picture.height, "pixels per frame as shown")
-        if picture is None and sound is None:
-            raise MienError(f"{clock.path}: holds no picture that decodes and no sound; the file is damaged")
-        heard = sound and SoundInfo(sound.index, sound.codec_context.name, sound.rate, sound.channels)
-        duration = picture.duration if picture else _sound_duration(container, sound, clock)
-        return MediaInfo(clock.path, container.format.name, container.size, duration, picture, heard), index
+def survey(
+    path: str | os.PathLike[str], clock: WorkClock, keep: bool = False
+) -> tuple[MediaInfo, PictureIndex | None, HeldPackets | None]:
+    """``probe`` together with the index of the pictures (None where there are none).
+
+    With ``keep`` the file stays open, and its packets of pictures in memory, where they are few and lead to each
+    picture as seeking would; the caller closes them. Else the third is None.
+    """
+    held = None
+    container = open_recording(path, clock.limits)
+    try:
+        with clock.working():
+            stream, sound = choose_picture(container), choose_sound(container)
+            picture = index = None
+            if stream is not None:
+                prepare_stream(stream, 1, clock)
+                found = PictureSurvey(container, stream, clock)
+                if found.first is not None:
+                    index = found.index()
+                    picture = _describe(stream, found.first, index)
+                    clock.limits.check(
+                        clock.path, "pixels", picture.width * picture.height, "pixels per frame as shown"
+                    )
+            if picture is None and sound is None:
+                raise MienError(f"{clock.path}: holds no picture that decodes and no sound; the file is damaged")
+            heard = sound and SoundInfo(sound.index, sound.codec_context.name, sound.rate, sound.channels)
+            duration = picture.duration if picture else _sound_duration(container, sound, clock)
+            info = MediaInfo(clock.path, container.format.name, container.size, duration, picture, heard)
+        if keep and index is not None and index.seekable and not index.counted and found.packets is not None:
+            held = HeldPackets(container, stream, found.packets)
+        return info, index, held
+    finally:
+        if held is None:
+            container.close()
 
 
 def _describe(stream: Any, first: Any, index: PictureIndex) -> PictureInfo:

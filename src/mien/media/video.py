@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import MienError
-from mien.media.decoder import FrameDecoder
+from mien.media.decoder import FrameDecoder, HeldPackets
 from mien.media.files import check_file
 from mien.media.limits import LIMITS, Limits, WorkClock
 from mien.media.picture import Renderer
@@ -69,7 +69,7 @@ class VideoReader:
             raise MienError(f"{path}: size {size} is not a (width, height) of at least 1 pixel")
         self._clock = WorkClock(str(self.path), limits)
         self._threads = threads
-        self.info, index = survey(path, self._clock)
+        self.info, index, held = survey(path, self._clock, keep=threads == 1)
         if index is None:
             raise MienError(f"{path}: has no picture that decodes; give a video, or read its sound alone")
         self._index = index
@@ -77,7 +77,7 @@ class VideoReader:
         self.times: NDArray[np.float64] = index.times
         self.times.setflags(write=False)
         self.size = size or (self.picture.width, self.picture.height)
-        self._cursor = _Cursor(self)
+        self._cursor = _Cursor(self, held)
 
     @property
     def picture(self) -> PictureInfo:
@@ -160,9 +160,9 @@ class VideoReader:
 class _Cursor:
     """A place in the recording: steps forward, or goes to any picture by the nearest entry point before it."""
 
-    def __init__(self, reader: VideoReader) -> None:
+    def __init__(self, reader: VideoReader, held: HeldPackets | None = None) -> None:
         self._index = reader._index
-        self._decoder = FrameDecoder(reader.path, reader.picture.stream, reader._clock, reader._threads)
+        self._decoder = FrameDecoder(reader.path, reader.picture.stream, reader._clock, reader._threads, held)
         self._clock = reader._clock
         self._renderer = Renderer(reader.picture.orientation, reader.size, reader._grey, reader._threads)
         self._at: tuple[int, Any] | None = None
@@ -207,9 +207,8 @@ class _Cursor:
         return found
 
     def _key_pays(self, key: int, at: int) -> bool:
-        return key >= 0 and bool(
-            self._index.keys[key].pts > self._index.pts[min(at + _SEEK_PAYS, len(self._index.pts) - 1)]
-        )
+        pays = 0 if self._decoder.held else _SEEK_PAYS
+        return key >= 0 and bool(self._index.keys[key].pts > self._index.pts[min(at + pays, len(self._index.pts) - 1)])
 
     def _start(self, key: int, index: int) -> tuple[int, Any] | None:
         self._counter = -1
