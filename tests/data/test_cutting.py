@@ -81,6 +81,11 @@ def test_a_clip_holds_its_faces_frames_on_its_own_clock(tmp_path: Path) -> None:
     assert records[0]["path"] == "clips/talks/talk-0123456789ab-0.mp4"
     assert (records[0]["source_start"], records[0]["source_end"]) == (1.2, 2.4)
     assert (records[0]["face_share"], records[0]["face_size"], records[0]["face_score"]) == (1.0, 32.0, 0.9)
+    with VideoReader(tmp_path / records[0]["path"]) as video:
+        assert records[0]["light"] == pytest.approx(
+            np.mean([frame.image.mean() for frame in video.frames()]) / 255, abs=0.01
+        )
+    assert records[0]["sharpness"] > 0
     numbers, times = shown(tmp_path / records[0]["path"])
     assert numbers == list(range(30, 60))
     np.testing.assert_allclose(times, np.arange(30) / 25, atol=1e-4)
@@ -93,6 +98,8 @@ def test_sound_keeps_step_with_the_picture(tmp_path: Path) -> None:
     clip = cut_faces(source(path), tmp_path, SETTINGS, scripted(lambda n: 30 <= n < 60))[0]
     sound = read_sound(tmp_path / clip["path"], RATE)
     assert sound is not None
+    level = 10 * np.log10(np.mean(sound.samples.astype(np.float64) ** 2))
+    assert clip["loudness"] == pytest.approx(level, abs=0.5)
     assert len(sound.samples) / RATE == pytest.approx(1.2, abs=0.03)
     loud = np.flatnonzero(np.abs(sound.samples) > 0.2) / RATE + sound.start
     onsets = loud[np.insert(np.diff(loud) > 0.1, 0, True)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.annotation import write_shifted
 from mien.data.gather import Source, clip_path, stretch
+from mien.data.quality import light, loudness, sharpness
 from mien.data.settings import PrepareSettings
 from mien.data.sources import FrameFolder, is_pictures
 from mien.faces import Cropper
@@ -38,6 +39,8 @@ class Strip:
         frames: frames with the face; ``share`` of the source's frames between start and end.
         size: mean longer side of the face's box in pixels of the source.
         score: mean confidence.
+        light, sharpness: means over the crops, see ``mien.data.quality``.
+        loudness: of the sound in dB; None without sound.
     """
 
     track: int
@@ -49,6 +52,9 @@ class Strip:
     share: float
     size: float
     score: float
+    light: float
+    sharpness: float
+    loudness: float | None
 
 
 def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Follow) -> list[dict[str, Any]]:
@@ -122,7 +128,7 @@ class _Growing:
         self._sound_rate = sound_rate
         self._waiting: list[tuple[float, NDArray[np.uint8]]] = []
         self._writer: VideoWriter | None = None
-        self._sums = np.zeros(3)
+        self._sums = np.zeros(5)
         self._span = 0
         self.last = first.time
 
@@ -136,7 +142,7 @@ class _Growing:
 
     def add(self, frame: TrackedFrame, crop: NDArray[np.uint8], face: TrackedFace) -> None:
         x0, y0, x1, y1 = map(float, face.box)
-        self._sums += (1.0, max(x1 - x0, y1 - y0), float(face.score))
+        self._sums += (1.0, max(x1 - x0, y1 - y0), float(face.score), light(crop), sharpness(crop))
         self._span = frame.index - self._first[0] + 1
         self.last = frame.time
         self._waiting.append((frame.time - self.start, crop))
@@ -155,14 +161,28 @@ class _Growing:
         """The finished clip, or nothing where the face did not stay long enough."""
         if self._writer is None:
             return
+        squares, count = 0.0, 0
         if self._sound_rate is not None:
             for samples in _sound_between(source, self._sound_rate, self.start, self.end):
                 self._writer.write_sound(samples)
+                squares, count = squares + float(np.square(samples, dtype=np.float64).sum()), count + len(samples)
         self._writer.close()
-        frames, size, score = self._sums
-        share = frames / self._span
-        mean = size / frames, score / frames
-        yield Strip(self.track, self.part, self.file, self.start, self.end, int(frames), share, *mean)
+        frames = int(self._sums[0])
+        size, score, bright, sharp = (self._sums[1:] / frames).tolist()
+        yield Strip(
+            self.track,
+            self.part,
+            self.file,
+            self.start,
+            self.end,
+            frames,
+            frames / self._span,
+            size,
+            score,
+            bright,
+            sharp,
+            loudness(squares, count) if self._sound_rate is not None else None,
+        )
 
 
 def _sound_between(source: Source, rate: int, start: float, end: float) -> Iterator[NDArray[np.float32]]:
@@ -192,6 +212,9 @@ def _keep(strip: Strip, source: Source, out: Path, main: bool) -> dict[str, Any]
         "face_share": round(strip.share, 6),
         "face_size": round(strip.size, 3),
         "face_score": round(strip.score, 6),
+        "sharpness": round(strip.sharpness, 2),
+        "light": round(strip.light, 4),
+        "loudness": None if strip.loudness is None else round(strip.loudness, 2),
     }
     if source.row.labels is not None:
         labels = Path("labels", *path.parts[1:]).with_suffix(".csv")

@@ -13,6 +13,8 @@ from mien.data.gather import Source
 from mien.data.settings import PrepareSettings
 from mien.files import complete
 
+_FORMAT = 2  # of what a record says of a clip; those of another format are made anew
+
 
 class Record(BaseModel):
     """What came of one source.
@@ -65,7 +67,7 @@ class Journal:
         """Digest of the settings and of what is read: names, sizes and times of change, stretch, columns."""
         row = source.row
         files = [_stamp(path) for path in (row.path, row.audio, row.labels)]
-        facts = [self._settings, source.name, row.start, row.end, row.fps, source.labelled, files]
+        facts = [_FORMAT, self._settings, source.name, row.start, row.end, row.fps, source.labelled, files]
         return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 
     def _older(self, source: Source) -> Record | None:

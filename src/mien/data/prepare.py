@@ -201,7 +201,10 @@ def _write_results(report: PrepareReport, sources: Sequence[Source], settings: P
         part.write_text(json.dumps(content, indent=1) + "\n")
 
 
-_QUALITY = ("source", "source_start", "source_end", "track", "frames", "face_share", "face_size", "face_score")
+_QUALITY = (
+    *("source", "source_start", "source_end", "track", "frames", "face_share", "face_size", "face_score"),
+    *("sharpness", "light", "loudness"),
+)
 
 
 def _leading(clip: dict[str, Any], source: Source) -> dict[str, Any]:

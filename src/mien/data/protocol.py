@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mien.data.leakage import leaks
 from mien.data.manifest import Manifest
+from mien.data.quality import good_enough
 from mien.data.seeding import generator
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
@@ -58,9 +59,16 @@ class Protocol(BaseModel):
         parts = _DIVIDERS[settings.by](manifest, settings)
         if settings.validation > 0 and not parts["validation"]:
             parts["train"], parts["validation"] = _hold_out(manifest, parts["train"], settings)
+        all_train = len(parts["train"])
+        if settings.lowest or settings.highest:
+            parts["train"] = good_enough(manifest, parts["train"], settings.lowest, settings.highest)
         sorted_parts = {part: tuple(sorted(ids)) for part, ids in parts.items()}
         protocol = cls(**sorted_parts, settings=settings)
         notes = protocol.check(manifest, published=settings.published)
+        if len(parts["train"]) < all_train:
+            bounds = [f"{name} >= {value:g}" for name, value in settings.lowest.items()]
+            bounds += [f"{name} <= {value:g}" for name, value in settings.highest.items()]
+            notes += (f"{len(parts['train'])} of {all_train} training rows have {' and '.join(bounds)}",)
         return protocol.model_copy(update={"notes": notes})
 
     def check(self, manifest: Manifest, published: bool = False) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class ProtocolSettings(BaseModel):
             the manifest itself names none.
         validation_fold: for ``fold``: this fold validates.
         test, validation_subjects: for ``named``: subjects as the manifest calls them; all others train.
+        lowest, highest: bounds of columns of the manifest for training clips, such as those that preparation writes
+            (``lowest={"face_share": 0.9, "sharpness": 20}``). Validation and test stay whole, so that results compare.
         published: the corpus's published protocol shares subjects or groups between training and test, or uses the
             test part for validation; this is then stated instead of refused.
         seed: for every random choice above.
@@ -44,6 +46,8 @@ class ProtocolSettings(BaseModel):
     validation_fold: int | str | None = None
     test: tuple[str, ...] = ()
     validation_subjects: tuple[str, ...] = ()
+    lowest: dict[str, float] = {}
+    highest: dict[str, float] = {}
     published: bool = False
     seed: int = 0
 
