@@ -35,6 +35,7 @@ def prepare(
     ] = None,
     min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
     min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
+    gop: Annotated[int, typer.Option(help="Pictures from one that decodes alone to the next; 8: half the size.")] = 1,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
     corpus: Annotated[
         str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")
@@ -78,6 +79,7 @@ def prepare(
         "window": window.split(",") if window is not None else None,
         "min_seconds": min_seconds,
         "min_face": min_face,
+        "gop": gop,
     }
     try:
         settings = PrepareSettings.model_validate(choices)

@@ -152,7 +152,9 @@ class _Growing:
     def _write(self) -> None:
         if self._writer is None:
             side, chosen = self._settings.crop.size, self._settings
-            self._writer = VideoWriter(self.file, (side, side), self._fps, self._sound_rate, chosen.gop, chosen.quality)
+            self._writer = VideoWriter(
+                self.file, (side, side), self._fps, self._sound_rate, chosen.gop, chosen.quality, quick=True
+            )
         for time, crop in self._waiting:
             self._writer.write(crop, time)
         self._waiting.clear()

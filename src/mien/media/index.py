@@ -95,6 +95,8 @@ class PictureSurvey:
 
     def __init__(self, container: Any, stream: Any, clock: WorkClock) -> None:
         self._format: str = container.format.name
+        self._tabled = self._format in TABLED
+        self._hides = stream.codec_context.name == "vp8"
         self._stream = stream
         self._clock = clock
         self._pts: list[int | None] = []
@@ -114,21 +116,25 @@ class PictureSurvey:
                 self.packets.append(packet)
                 self.packets = self.packets if held <= _HELD_BYTES else None
         self.first = self.first or next(iter(decode_packet(None, stream, clock)), None)
+        clock.limits.check(clock.path, "frames", len(self._pts), "frames")
 
     def _note(self, packet: Any) -> None:
-        if packet.is_keyframe:
-            self._group.clear()
-        if self._format not in TABLED and len(self._group) < _LONGEST_GROUP:
-            self._group.append(packet)
-        if packet.is_discard or _invisible(packet, self._stream):
-            return
-        self._pts.append(packet.pts)
-        self._dts.append(packet.dts)
-        self._clock.limits.check(self._clock.path, "frames", len(self._pts), "frames")
-        if packet.pts is not None:
-            self._last = max(self._last, (packet.pts, packet.duration or 0))
+        if not self._tabled:
             if packet.is_keyframe:
-                self._keys.append(Key(packet.pts, packet.dts, packet.size))
+                self._group.clear()
+            if len(self._group) < _LONGEST_GROUP:
+                self._group.append(packet)
+        if packet.is_discard or (self._hides and _invisible(packet)):
+            return
+        pts = packet.pts
+        self._pts.append(pts)
+        self._dts.append(packet.dts)
+        if len(self._pts) % 1024 == 0:
+            self._clock.limits.check(self._clock.path, "frames", len(self._pts), "frames")
+        if pts is not None:
+            self._last = max(self._last, (pts, packet.duration or 0))
+            if packet.is_keyframe:
+                self._keys.append(Key(pts, packet.dts, packet.size))
 
     def index(self) -> PictureIndex:
         """The pictures' times; only where ``first`` is not None."""
@@ -170,9 +176,9 @@ def _counted(dts: list[int | None], time_base: Fraction, rate: Fraction) -> Pict
     return PictureIndex(times, time_base, (), float(1 / rate), counted=True)
 
 
-def _invisible(packet: Any, stream: Any) -> bool:
+def _invisible(packet: Any) -> bool:
     """True for VP8's hidden reference frames: bit 4 of the first byte is "show" (RFC 6386, 9.1)."""
-    return stream.codec_context.name == "vp8" and not (bytes(packet)[0] >> 4) & 1
+    return not (bytes(packet)[0] >> 4) & 1
 
 
 def choose_picture(container: Any) -> Any | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ from mien.media.limits import WorkClock
 # Containers that say how long each packet is, so that one marked as damaged is cut off. In MPEG streams the mark may
 # stand on whole packets too; there the decoder tells.
 TABLED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "mxf", "asf", "ogg", "gif", "ivf", "nut"}
+_BLOCK = 16  # packets read between two looks at the clock
 
 
 def read_packets(container: Any, stream: Any, clock: WorkClock) -> Iterator[Any]:
@@ -21,17 +23,19 @@ def read_packets(container: Any, stream: Any, clock: WorkClock) -> Iterator[Any]
     """
     tabled = container.format.name in TABLED
     packets = container.demux(stream)
-    while True:
+    more = True
+    while more:
+        block: list[Any] = []
         with clock.working():
             clock.check()
             try:
-                packet = next(packets, None)
+                block.extend(islice(packets, _BLOCK))
+                more = len(block) == _BLOCK
             except av.FFmpegError:
-                return
-        if packet is None:
-            return
-        if packet.size and not (tabled and packet.is_corrupt):
-            yield packet
+                more = False
+        for packet in block:
+            if packet.size and not (tabled and packet.is_corrupt):
+                yield packet
 
 
 def decode_packets(packets: Iterable[Any], stream: Any, clock: WorkClock) -> Iterator[Any]:

@@ -38,6 +38,7 @@ class VideoWriter:
         gop: most pictures between two that decode alone; short ones make random access quick. None: two seconds.
         quality: constant rate factor of x264, 0 (lossless) to 51; 18 is visually near the original.
         threads: encoder threads. One thread gives the same bytes on every machine; 0 takes what the machine has.
+        quick: write what is decoded in half the time (no arithmetic coding, no deblocking) and a little larger.
 
     Raises:
         MienError: the folder is missing or unwritable, pictures do not fit ``size``, times do not increase, or nothing
@@ -53,6 +54,7 @@ class VideoWriter:
         gop: int | None = None,
         quality: int = 18,
         threads: int = 1,
+        quick: bool = False,
     ) -> None:
         self.path = Path(path)
         self.size = size
@@ -72,11 +74,12 @@ class VideoWriter:
             self._container: Any = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         except _FAILURES as error:
             raise self._unwritable(error) from None
-        self._video = self._picture_stream(rate, gop or max(1, round(2 * rate)), quality, threads)
+        self._video = self._picture_stream(rate, gop or max(1, round(2 * rate)), quality, threads, quick)
         self._audio = None if sound_rate is None else self._sound_stream(sound_rate)
 
-    def _picture_stream(self, rate: Fraction, gop: int, quality: int, threads: int) -> Any:
-        stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
+    def _picture_stream(self, rate: Fraction, gop: int, quality: int, threads: int, quick: bool) -> Any:
+        options = {"crf": str(quality), "preset": "veryfast", **({"tune": "fastdecode"} if quick else {})}
+        stream = self._container.add_stream("libx264", rate=rate, options=options)
         context = stream.codec_context
         context.width, context.height = (side + side % 2 for side in self.size)
         context.pix_fmt = "yuv420p"
