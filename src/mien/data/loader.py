@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from mien.data.annotation import UNLABELLED
 from mien.data.dataset import ClipDataset, Failure, Item
@@ -53,15 +53,16 @@ def _collate(items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
 
 def _stack(key: str, tensors: list[Tensor]) -> Tensor:
     if len({tensor.shape for tensor in tensors}) == 1:
-        return torch.stack(tensors)
+        stacked: Tensor = default_collate(tensors)  # in a worker, straight into the memory that it shares
+        return stacked
     shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
     fill = _FILL.get(key, 0.0)
     if key == "target":
         fill = float("nan") if tensors[0].is_floating_point() else UNLABELLED
-    stacked = tensors[0].new_full((len(tensors), *shape), fill)
-    for row, tensor in zip(stacked, tensors, strict=True):
+    padded = tensors[0].new_full((len(tensors), *shape), fill)
+    for row, tensor in zip(padded, tensors, strict=True):
         row[tuple(slice(size) for size in tensor.shape)] = tensor
-    return stacked
+    return padded
 
 
 class ClipLoader:

@@ -107,7 +107,7 @@ class PictureSurvey:
         self.first: Any | None = None
         self.packets: list[Any] | None = []
         held = 0
-        for packet in read_packets(container, stream, clock):
+        for packet in read_packets(container, stream, clock, ahead=16):
             if self.first is None:
                 self.first = next(iter(decode_packet(packet, stream, clock)), None)
             self._note(packet)

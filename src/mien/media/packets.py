@@ -13,13 +13,13 @@ from mien.media.limits import WorkClock
 # Containers that say how long each packet is, so that one marked as damaged is cut off. In MPEG streams the mark may
 # stand on whole packets too; there the decoder tells.
 TABLED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "mxf", "asf", "ogg", "gif", "ivf", "nut"}
-_BLOCK = 16  # packets read between two looks at the clock
 
 
-def read_packets(container: Any, stream: Any, clock: WorkClock) -> Iterator[Any]:
+def read_packets(container: Any, stream: Any, clock: WorkClock, ahead: int = 1) -> Iterator[Any]:
     """Whole packets of ``stream`` in order of decoding; they end where the file does or where reading breaks off.
 
-    A packet that is cut off is left out.
+    A packet that is cut off is left out. ``ahead`` packets are taken from the container at once: with more than one it
+    is quicker, for who reads to the end.
     """
     tabled = container.format.name in TABLED
     packets = container.demux(stream)
@@ -29,8 +29,8 @@ def read_packets(container: Any, stream: Any, clock: WorkClock) -> Iterator[Any]
         with clock.working():
             clock.check()
             try:
-                block.extend(islice(packets, _BLOCK))
-                more = len(block) == _BLOCK
+                block.extend(islice(packets, ahead))
+                more = len(block) == ahead
             except av.FFmpegError:
                 more = False
         for packet in block:
