@@ -116,7 +116,6 @@ class PictureSurvey:
                 self.packets.append(packet)
                 self.packets = self.packets if held <= _HELD_BYTES else None
         self.first = self.first or next(iter(decode_packet(None, stream, clock)), None)
-        clock.limits.check(clock.path, "frames", len(self._pts), "frames")
 
     def _note(self, packet: Any) -> None:
         if not self._tabled:
@@ -129,7 +128,7 @@ class PictureSurvey:
         pts = packet.pts
         self._pts.append(pts)
         self._dts.append(packet.dts)
-        if len(self._pts) % 1024 == 0:
+        if len(self._pts) > self._clock.limits.frames:
             self._clock.limits.check(self._clock.path, "frames", len(self._pts), "frames")
         if pts is not None:
             self._last = max(self._last, (pts, packet.duration or 0))
