@@ -7,7 +7,7 @@ pretrained by BYOL, by DINO, by LiRA, and by LiRA with the sound of another pers
 Then 5 % of the training clips, with labels, fine-tune every one of them, and an encoder with random weights, in the
 same way. Every seed draws other labelled clips and other weights. What has finished is not run again, so seeds may run
 at once: ``--only 0``, ``--only 1``, then all together. Masked pretraining needs tubelets, which this encoder does not
-read.
+read. Needs the extra ``dev`` (librosa, for the pitch).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import resource
 from pathlib import Path
 from typing import Any
 
+import librosa
 import numpy as np
 import pandas as pd
 
@@ -30,8 +31,7 @@ from mien.evaluation import evaluate
 from mien.evaluation.assess import EvaluationSettings
 from mien.faces.recipe import CropRecipe
 from mien.files import complete
-from mien.media import log_mel, read_sound
-from mien.pretext.acoustic import RATE, SPECTRA
+from mien.media import read_sound
 from mien.training import fit, load_recipe
 
 SHARE = 0.05
@@ -41,7 +41,9 @@ SCRATCH, SHUFFLED = "scratch", "LiRA, sound shuffled"
 SAMPLING = "data.sampling={frames: 12, fps: 5.0, size: 32, centre: clip, std: [0.06]}"
 # every pretext sees as many clips; what it makes of them costs differently
 COMMON = (SAMPLING, "data.workers=0", "precision=fp32", "schedule={epochs: 12, warmup_epochs: 1}")
-HEARD = "pretext.options.target=folder"  # the same log-mel bands, read once
+# what LiRA predicts: pitch, which follows arousal in this corpus, less the clip's mean, since people differ in it
+HEARD = "pretext.options.target=folder"
+RATE = 16000
 PRETEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "BYOL": ("byol", ()),
     "DINO": ("dino", ()),
@@ -71,20 +73,28 @@ def make_faces(folder: Path) -> Manifest:
 
 
 def hear(faces: Manifest, folder: Path) -> None:
-    """Log-mel bands of every clip, ``<id>.npy``, read once for all runs."""
-    for id_ in faces.ids:
+    """Pitch of every training clip in octaves, a value every 10 ms, ``<id>.npy``; pauses are bridged by lines."""
+    for id_ in training(faces):
         path = folder / f"{id_}.npy"
         if not path.exists():
             sound = read_sound(faces.row(id_).path, RATE)
             assert sound is not None
+            pitch = np.log2(librosa.yin(sound.samples, fmin=60, fmax=450, sr=RATE, frame_length=1024, hop_length=160))
+            level = librosa.feature.rms(y=sound.samples, frame_length=640, hop_length=160)[0]
+            voiced = np.flatnonzero(level[: len(pitch)] > 0.1 * level.max())
             with complete(path) as part, part.open("wb") as file:
-                np.save(file, log_mel(sound.samples, RATE, **SPECTRA["log_mel"]).T)
+                np.save(file, np.interp(np.arange(len(pitch)), voiced, pitch[voiced])[:, None])
+
+
+def training(faces: Manifest) -> list[str]:
+    """Ids of the clips that may be trained on."""
+    return sorted(faces.frame["id"][faces.frame["split"] == "train"])
 
 
 def shuffle(faces: Manifest, folder: Path, out: Path, seed: int) -> None:
     """The same sounds, each under the name of a clip of another person."""
     subjects = faces.frame.set_index("id")["subject"]
-    ids = np.array(sorted(faces.ids))
+    ids = np.array(training(faces))
     rng = generator(seed, "shuffled sound")
     given = rng.permutation(ids)
     for place in range(len(ids)):
@@ -100,8 +110,7 @@ def shuffle(faces: Manifest, folder: Path, out: Path, seed: int) -> None:
 
 def few_labels(faces: Manifest, path: Path, seed: int) -> Path:
     """The manifest with 5 % of the training clips, all test clips, and no validation part."""
-    table = faces.frame
-    train = sorted(table["id"][table["split"] == "train"])
+    table, train = faces.frame, training(faces)
     kept = set(generator(seed, "labelled clips").permutation(train)[: round(SHARE * len(train))])
     rows = table[table["id"].isin(kept) | (table["split"] == "test")].copy()
     for column in ("path", "labels"):
@@ -227,7 +236,7 @@ def main() -> None:
                 f"seed {seed}, {method}: " + ", ".join(f"{name} {rows[-1][name]:.3f}" for name in METRICS), flush=True
             )
     table = summary(pd.DataFrame(rows))
-    show(table, round(SHARE * int((faces.frame["split"] == "train").sum())))
+    show(table, round(SHARE * len(training(faces))))
     if options.json:
         report = {"share": SHARE, "rows": rows, "summary": table.to_dict("records")}
         options.json.write_text(json.dumps(report, indent=1) + "\n")
