@@ -61,8 +61,8 @@ def baseline(path: Path) -> tuple[dict[str, float], float]:
 
 
 def ours(path: Path) -> tuple[dict[str, float], float]:
-    from mien.data.dataset import ClipDataset
     from mien.data.augment import Deterministic
+    from mien.data.dataset import ClipDataset
     from mien.data.loader import ClipLoader
     from mien.data.order import EpochOrder
     from mien.data.protocol import Protocol
@@ -85,7 +85,7 @@ def ours(path: Path) -> tuple[dict[str, float], float]:
     by_subject = ProtocolSettings(by="subject", fold=0, validation=0.1)
     Protocol.from_manifest(manifest.select(protocol.train), by_subject)
     stop("divide by people, with the check for leaks")
-    inputs = Inputs(video=VideoInput(frames=4, size=32))
+    inputs = Inputs(video=VideoInput(frames=4, stride=1, size=32))
     targets = TargetSpec(("label",), ("happy", "sad", "neutral"))
     data = ClipDataset(manifest, protocol.train, inputs, RandomWindow(), Deterministic(inputs), targets)
     stop("make the training part")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.data.contents import same_content
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
@@ -56,8 +59,9 @@ def overlaps(protocol: Protocol, manifest: Manifest, content: bool = False) -> l
             found.append(Overlap((one, other), "row", tuple(same)))
         first, second = first - second, second - first
         said: set[tuple[str, ...]] = set()
+        places = manifest.positions(first), manifest.positions(second)
         for column, noun in _SHARED:
-            shared = tuple(_shared(manifest, column, first, second)) if first and second else ()
+            shared = _shared(manifest, column, places) if first and second else ()
             if shared and shared not in said:
                 found.append(Overlap((one, other), noun, shared))
                 said.add(shared)
@@ -101,11 +105,12 @@ def _same_ids(parts: dict[str, tuple[str, ...]], published: bool) -> list[str]:
     return notes
 
 
-def _shared(manifest: Manifest, column: str, one: set[str], other: set[str]) -> list[str]:
+def _shared(manifest: Manifest, column: str, places: tuple[NDArray[np.int64], NDArray[np.int64]]) -> tuple[str, ...]:
+    """Values of a column that occur in the rows of both sides."""
     if not manifest.has(column):
-        return []
-    first, second = (set(manifest.column(column, sorted(ids)).dropna().astype("str")) for ids in (one, other))
-    return sorted(first & second)
+        return ()
+    first, second = (manifest.frame[column].iloc[rows].dropna().unique() for rows in places)
+    return tuple(sorted({str(value) for value in first} & {str(value) for value in second}))
 
 
 def betrays(overlap: Overlap, manifest: Manifest) -> bool:

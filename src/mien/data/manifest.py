@@ -133,7 +133,8 @@ class Manifest:
     @property
     def ids(self) -> list[str]:
         """Ids in the order of rows."""
-        return [str(value) for value in self.frame["id"]]
+        found: list[str] = self.frame["id"].astype("str").to_numpy(dtype=object).tolist()
+        return found
 
     def has(self, column: str) -> bool:
         """True where the column exists and holds at least one value."""
@@ -219,12 +220,18 @@ class Manifest:
                 frame[column] = self._numbers(frame, column)
         self._check_times(frame)
         self._check_extents(frame)
-        digests = [_digest(*key) for key in zip(frame["path"], *_stretches(frame), strict=True)]
-        given = frame["id"] if "id" in frame else pd.Series(np.nan, index=frame.index)
-        frame["id"] = [digest if pd.isna(id_) else str(id_) for id_, digest in zip(given, digests, strict=True)]
+        frame["id"] = self._named(frame)
         self._check_unique(frame)
         first = [column for column in COLUMNS if column in frame]
         return frame[[*first, *(column for column in frame.columns if column not in first)]]
+
+    def _named(self, frame: pd.DataFrame) -> list[str]:
+        """Ids as given, and digests for rows without one."""
+        keys = zip(frame["path"].to_numpy(dtype=object), *_stretches(frame), strict=True)
+        if "id" not in frame:
+            return [_digest(*key) for key in keys]
+        known, given = frame["id"].notna().to_numpy(), frame["id"].to_numpy(dtype=object)
+        return [str(id_) if has else _digest(*key) for id_, has, key in zip(given, known, keys, strict=True)]
 
     def _clean(self, number: int, value: object, packed: bool) -> str:
         if pd.isna(value):  # type: ignore[call-overload]
@@ -234,7 +241,11 @@ class Manifest:
             raise UsageError(f"{self.name}: row {number}: {text!r} is not a file name; only files on disk are read")
         if packed and is_address(text):
             return text
-        return str(PurePosixPath(text)) if os.sep == "/" else Path(text).as_posix()
+        if os.sep != "/":
+            return Path(text).as_posix()
+        # What PurePosixPath would leave as it is; making one for each of a million rows takes its time.
+        plain = "//" not in text and "/." not in text and text[:1] not in {"", "."} and text[-1:] != "/"
+        return text if plain else str(PurePosixPath(text))
 
     def _numbers(self, frame: pd.DataFrame, column: str) -> pd.Series:
         numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")

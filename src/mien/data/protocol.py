@@ -105,17 +105,12 @@ class Protocol(BaseModel):
 
 def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
     values = _required(manifest, "split", "or ask for folds (by subject)")
-    parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    for id_, value in values.items():
-        if pd.isna(value):
-            continue
-        part = _SPLITS.get(str(value).strip().lower())
-        if part is None:
-            raise UsageError(
-                f"{manifest.name}: row {id_!r} has split {value!r}; use train, validation, test or nothing"
-            )
-        parts[part].append(str(id_))
-    return parts
+    known = values.astype("str").str.strip().str.lower().map(_SPLITS)
+    odd = known.isna() & values.notna()
+    if odd.any():
+        id_, value = values.index[odd][0], values[odd].iloc[0]
+        raise UsageError(f"{manifest.name}: row {id_!r} has split {value!r}; use train, validation, test or nothing")
+    return {part: values.index[known == part].to_numpy(dtype=object).tolist() for part in PARTS}
 
 
 def folds(manifest: Manifest, settings: ProtocolSettings) -> list[str]:
@@ -180,7 +175,7 @@ def _units(manifest: Manifest, subjects: pd.Series) -> pd.Series:
     for members in together:
         roots = sorted({root(name) for name in members})
         first |= dict.fromkeys(roots[1:], roots[0])
-    return names.map(root) if first else names
+    return names.map({name: root(name) for name in names.unique()}) if first else names
 
 
 def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
