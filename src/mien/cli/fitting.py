@@ -34,6 +34,36 @@ def fit_recipe(
         typer.echo(result.to_json() if as_json else _summary(result))
 
 
+def fit_folds(
+    recipe: str | None, overrides: list[str], run: Path | None, folds: str, jobs: int, resume: bool, as_json: bool
+) -> None:
+    """Cross-validate a recipe and print both aggregations."""
+    from mien.errors import UsageError
+    from mien.evaluation.folds import folds_json
+    from mien.training.folds import cross_validate
+    from mien.training.recipe import load_recipe
+
+    if recipe is None or "=" in recipe:
+        raise UsageError("--folds needs the recipe, with --resume too: mien train RECIPE --folds all --run FOLDER")
+    loaded = load_recipe(recipe, overrides)
+    if loaded.stage != "fine-tuning":
+        raise UsageError(f"{recipe} is a recipe for {loaded.stage}; folds are trained and tested on a task")
+    wanted = () if folds == "all" else tuple(name.strip() for name in folds.split(","))
+    result = cross_validate(loaded, run or Path("runs") / loaded.name, wanted, jobs, resume, as_json)
+    if as_json:
+        typer.echo(folds_json(result))
+        return
+    typer.echo(f"{len(result.names)} folds, {sum(result.clips)} clips")
+    for one in result.scores.values():
+        whole, interval = one.concatenated, one.concatenated.interval
+        typer.echo(
+            f"  {whole.title:24} concatenated {whole.value:.3f} [{interval.low:.3f}, {interval.high:.3f}], "
+            f"mean of folds {one.mean:.3f} ± {one.deviation:.3f} (sd)"
+        )
+    for name, path in result.paths.items():
+        typer.echo(f"{name}: {path}")
+
+
 def _recipe_of(run: Path | None, resume: bool) -> str:
     """The recipe that a run was begun with."""
     from mien.errors import UsageError

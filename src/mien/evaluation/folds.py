@@ -1,0 +1,151 @@
+"""Folds of a cross-validation put together, in the two ways that papers use without saying which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from mien.errors import UsageError
+from mien.evaluation.predictions import Predictions
+from mien.evaluation.report.sources import Source, load_source
+from mien.evaluation.scores import Score, judge, score
+from mien.files import complete
+from mien.pages import Estimate, Table, card, note, page, words
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """One metric over all folds.
+
+    Attributes:
+        concatenated: judged once on the clips of all test parts together, with its interval by subject.
+        folds: judged on every test part by itself, in order.
+        mean: mean of ``folds``: a fold counts as much as another, however many clips it has.
+        deviation: their sample standard deviation.
+        low, high: 95 % interval of the mean, Student's t over folds. Folds share training clips, so it is too narrow.
+    """
+
+    concatenated: Score
+    folds: tuple[float, ...]
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A whole cross-validation.
+
+    Attributes:
+        names: of the folds.
+        clips: scored in each.
+        unit: what intervals draw.
+        scores: by name of the metric.
+        paths: files that were written, by name.
+    """
+
+    names: tuple[str, ...]
+    clips: tuple[int, ...]
+    unit: str
+    scores: dict[str, FoldScore]
+    paths: dict[str, Path]
+
+
+def aggregate(folders: Sequence[Path], out: Path) -> Folds:
+    """Put evaluations of the test parts of folds together; writes ``crossvalidation.json``, a page and its tables.
+
+    Raises:
+        UsageError: a clip is tested in two folds, or the folds have different tasks.
+    """
+    sources = [load_source(folder) for folder in folders]
+    predictions, units, videos = _joined(sources)
+    task = sources[0].task
+    assert task is not None
+    names = [one["name"] for one in (sources[0].summary or {})["scores"] if "/" not in one["name"]]
+    metrics = [name for name in names if not name.endswith("_per_video")]
+    whole = score(judge(task, predictions, metrics, units, videos))
+    scores = {}
+    for one in whole:
+        found = [source.score(one.name) for source in sources]
+        values = [np.nan if f is None or f["value"] is None else float(f["value"]) for f in found]
+        scores[one.name] = _fold_score(one, values)
+    paths = {"metrics": out / "crossvalidation.json", "report": out / "report.html"}
+    clips = tuple(len(source.predictions.clips) for source in sources if source.predictions)
+    unit = "clip" if units is None else "subject"
+    folds = Folds(tuple(source.name for source in sources), clips, unit, scores, paths)
+    _write(folds)
+    return folds
+
+
+def _joined(sources: Sequence[Source]) -> tuple[Predictions, list[str] | None, list[str]]:
+    """All clips in the order of their ids, with their people and recordings."""
+    unit_of: dict[str, str] = {}
+    video_of: dict[str, str] = {}
+    first = sources[0].task
+    for source in sources:
+        task = source.task
+        if task is None or first is None or source.predictions is None or task.config != first.config:
+            raise UsageError(f"{source.name}: its task is not that of {sources[0].name}; folds belong to one recipe")
+        again = sorted(unit_of.keys() & set(source.predictions.ids))
+        if again:
+            raise UsageError(f"clip {again[0]!r} is tested in two folds, {source.name} the second; each belongs to one")
+        unit_of |= dict(zip(source.predictions.ids, source.units or source.predictions.ids, strict=True))
+        video_of |= dict(zip(source.predictions.ids, source.videos, strict=True))
+    predictions = Predictions.join([source.predictions for source in sources if source.predictions])
+    units = [unit_of[id_] for id_ in predictions.ids] if any(source.units for source in sources) else None
+    return predictions, units, [video_of[id_] for id_ in predictions.ids]
+
+
+def _fold_score(one: Score, values: Sequence[float]) -> FoldScore:
+    count, mean = len(values), float(np.mean(values))
+    deviation = float(np.std(values, ddof=1)) if count > 1 else np.nan
+    half = stats.t.ppf(0.975, count - 1) * deviation / np.sqrt(count) if count > 1 else np.nan
+    return FoldScore(one, tuple(values), mean, deviation, mean - half, mean + half)
+
+
+def _write(folds: Folds) -> None:
+    rows: tuple[tuple[Any, ...], ...] = tuple(
+        (
+            one.concatenated.title,
+            Estimate(one.concatenated.value, one.concatenated.interval.low, one.concatenated.interval.high),
+            Estimate(one.mean, one.low, one.high),
+            one.deviation,
+            *one.folds,
+        )
+        for one in folds.scores.values()
+    )
+    head = ("metric", "concatenated", "mean of folds", "sd of folds", *folds.names)
+    said = (
+        f"Concatenated: all test clips judged at once, 95 % interval by {folds.unit}. Mean of folds: every fold counts "
+        "alike, 95 % interval by Student's t over folds, which share training clips: too narrow. Say which you cite."
+    )
+    table = Table("crossvalidation", "Cross-validation", head, rows, said)
+    facts = {name: f"{count} clips" for name, count in zip(folds.names, folds.clips, strict=True)}
+    title = f"Cross-validation over {len(folds.names)} folds"
+    body = f"<h1>{title}</h1>{note('Figures speak of <em>apparent</em> emotion as annotated in this corpus.')}"
+    body += card(table.title, table.html()) + card("Folds", words(facts))
+    for suffix, write in (("csv", table.csv), ("tex", table.latex), ("md", table.markdown)):
+        with complete(folds.paths["report"].parent / "tables" / f"crossvalidation.{suffix}") as part:
+            part.write_text(write(), encoding="utf-8")
+    with complete(folds.paths["report"]) as part:
+        part.write_text(page(title, body), encoding="utf-8")
+    with complete(folds.paths["metrics"]) as part:
+        part.write_text(folds_json(folds) + "\n", encoding="utf-8")
+
+
+def folds_json(folds: Folds) -> str:
+    """Strict JSON; what is undefined is null."""
+    values = {
+        "folds": dict(zip(folds.names, folds.clips, strict=True)),
+        "unit": folds.unit,
+        "scores": {name: asdict(one) for name, one in folds.scores.items()},
+        "files": {name: str(path) for name, path in folds.paths.items()},
+    }
+    return json.dumps(json.loads(json.dumps(values), parse_constant=lambda _: None), indent=1)

@@ -1,0 +1,83 @@
+"""Cross-validation: which folds, what is put together how, and the whole way on a small corpus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.training.corpus import MakeRecipe
+
+from mien.errors import UsageError
+from mien.evaluation import EvaluationSettings
+from mien.evaluation import metrics as m
+from mien.evaluation.folds import aggregate
+from mien.evaluation.given import judge_file
+from mien.training.folds import cross_validate, fold_recipes
+
+FOLDED = {"by": "subject", "fold": 0, "folds": 3}
+
+
+def judged(folder: Path, first: int, rights: list[int]) -> Path:
+    """An evaluation of a fold: one clip per entry, right where it is 1; its own people."""
+    truth = [("a", "b")[number % 2] for number in range(len(rights))]
+    said = [name if right else "ba"["ab".index(name)] for name, right in zip(truth, rights, strict=True)]
+    ids = [f"{first + number:03d}" for number in range(len(rights))]
+    table = pd.DataFrame({"id": ids, "subject": [f"s{id_[:2]}" for id_ in ids], "truth": truth, "prediction": said})
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "given.csv", index=False)
+    judge_file(folder / "given.csv", EvaluationSettings(replicates=50)).write(folder)
+    return folder
+
+
+def test_both_aggregations_by_hand(tmp_path: Path) -> None:
+    """Folds of 4 and 16 clips: 100 % and 50 % right; the mean of folds is 75 %, of all clips 60 %."""
+    folders = [judged(tmp_path / "one", 0, [1] * 4), judged(tmp_path / "two", 100, [1, 1, 0, 0] * 4)]
+    folds = aggregate(folders, tmp_path / "out")
+    war = folds.scores["war"]
+    assert war.folds == (1.0, 0.5)
+    assert war.mean == 0.75
+    assert war.deviation == pytest.approx(np.sqrt(2) / 4)
+    assert war.concatenated.value == pytest.approx(12 / 20)
+    assert war.concatenated.interval.units == 3
+    assert folds.clips == (4, 16)
+    saved = json.loads((tmp_path / "out" / "crossvalidation.json").read_text())
+    assert saved["scores"]["war"]["mean"] == 0.75
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "concatenated" in page
+    assert "mean of folds" in page
+    with pytest.raises(UsageError, match="'000' is tested in two folds"):
+        aggregate([folders[0], folders[0]], tmp_path / "twice")
+
+
+def test_every_fold_tests_once_and_the_next_validates(task_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipes = fold_recipes(task_recipe(data={"protocol": FOLDED}))
+    assert list(recipes) == ["0", "1", "2"]
+    assert [str(one.data.protocol.fold) for one in recipes.values()] == ["0", "1", "2"]
+    assert list(fold_recipes(task_recipe(data={"protocol": FOLDED}), ["2"])) == ["2"]
+    with pytest.raises(UsageError, match="fold '7' is not one of 0, 1, 2"):
+        fold_recipes(task_recipe(data={"protocol": FOLDED}), ["7"])
+    with pytest.raises(UsageError, match="by='split' has no folds"):
+        fold_recipes(task_recipe())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is not empty; add --resume"):
+        cross_validate(task_recipe(data={"protocol": FOLDED}), tmp_path)
+
+
+@pytest.mark.slow
+def test_folds_in_parallel_are_resumed_and_put_together(task_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipe = task_recipe(data={"protocol": FOLDED | {"folds": 2}}, schedule={"epochs": 1})
+    folds = cross_validate(recipe, tmp_path / "cv", jobs=2)
+    assert folds.clips == (12, 12)
+    tables = [pd.read_csv(tmp_path / "cv" / f"fold-{name}" / "evaluation/test/predictions.csv") for name in (0, 1)]
+    both = pd.concat(tables)
+    assert len(set(both["id"])) == 24
+    expected = m.war(both["truth"] == "down", both["prediction"] == "down")
+    assert folds.scores["war"].concatenated.value == pytest.approx(expected)
+    weights = tmp_path / "cv" / "fold-0" / "bundle" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    again = cross_validate(recipe, tmp_path / "cv", jobs=1, resume=True, quiet=True)
+    assert weights.stat().st_mtime_ns == before
+    assert again.scores["war"].mean == folds.scores["war"].mean
