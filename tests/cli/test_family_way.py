@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from mien.cli.app import run
 from mien.data.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data.batch=6", "data.workers=0", "model.arguments={}", "hardware={accelerator: cpu, threads: 1}"]
 
 
@@ -67,7 +69,6 @@ def test_on_animated_faces(
     way(system, tiny_corpus.root / "manifest.csv", classes, tmp_path, capsys)
 
 
-@pytest.mark.slow
 def test_on_real_faces(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three recordings, cut by ``mien prepare``: one train person smiles in the middle; another person is judged."""
     names = ("grid_bbaf2n.mpg", "grid_brbk7n.mpg", "pyfeat_single_face.mp4")
