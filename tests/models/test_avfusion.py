@@ -73,6 +73,19 @@ def test_what_lies_in_absent_steps_has_no_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUSIONS)
+def test_a_hole_in_steady_sound_changes_nothing(name: str) -> None:
+    """Cepstral coefficients lie hundreds below 0, so zeros in a hole would be a bang to the convolutions beside it."""
+    model, inputs = fusion(name), batch()
+    inputs["sound"] = torch.linspace(-400, 50, 10)[None, :, None].expand(3, 10, 24).contiguous()
+    marks = torch.ones(3, 24, dtype=torch.bool)
+    marks[:, 8:14] = False
+    holed = inputs["sound"] * marks[:, None]
+    torch.testing.assert_close(
+        pooled(model, inputs | {"sound": holed, "sound_present": marks}), pooled(model, inputs), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", FUSIONS)
 def test_everything_learns_and_clips_without_a_modality_leave_its_statistics_alone(name: str) -> None:
     model, inputs = fusion(name).train(), batch()
     marks = {"video_present": torch.tensor([True, False, True]), "sound_present": torch.tensor([True, True, False])}

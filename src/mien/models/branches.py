@@ -135,8 +135,9 @@ class TemporalBranch(Branch):
         """See ``Branch.second``."""
         if steps.there is None:
             return Steps(self._convolve(1, steps.values))
-        rows = steps.there
-        values = self._convolve(1, steps.values[rows]) if rows.any() else None
+        rows, values = steps.there, None
+        if rows.any() and steps.present is not None:
+            values = self._convolve(1, _levelled(steps.values[rows], steps.present[rows]))
         return self._filled(values, steps.present, rows, 1)
 
     def _enter(self, x: Tensor, present: Tensor | None = None) -> Tensor:
