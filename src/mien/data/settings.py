@@ -82,7 +82,7 @@ class PrepareSettings(BaseModel):
         min_face: height in pixels of the smallest face to look for; None: as the detector finds fit.
         tracking: how faces are followed.
         gop: frames from one picture that decodes alone to the next. With 1, training that takes every fourth picture
-            decodes those alone; 8 makes files less than half as large, and such clips cost half as much again to read.
+            decodes those alone; 8 makes files less than half as large, which cost more to read.
         quality: constant rate factor of H.264, 0 (lossless) to 51.
     """
 
