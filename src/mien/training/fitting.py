@@ -10,6 +10,7 @@ from lightning.fabric import Fabric
 from mien.checkpoints.bundle import save
 from mien.checkpoints.card import Figure, ModelCard
 from mien.errors import UsageError
+from mien.evaluation.cost import Cost, CostMeter
 from mien.evaluation.smoothing import check_smoothable
 from mien.evaluation.smoothing import fit as fit_smoothing
 from mien.models.contract import Recogniser
@@ -73,9 +74,11 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
         with computing_threads(recipe.hardware.threads):
+            meter = CostMeter(fabric.device)
             loop.train(progress)
+            cost = meter.read()
             specification = _ship(experiment, fabric, place, loop, validate)
-        result = _finish(experiment, fabric, place, loop, specification)
+        result = _finish(experiment, fabric, place, loop, specification, cost)
         fabric.barrier()
     return result
 
@@ -119,7 +122,9 @@ def _ship(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, valida
     return Specification.model_validate({**dict(specification), "smoothing": smoothing})
 
 
-def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, specification: Specification) -> RunResult:
+def _finish(
+    experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, specification: Specification, cost: Cost
+) -> RunResult:
     """Write the chosen weights as a bundle, and down what the run came to."""
     recipe, state = experiment.recipe, loop.state
     decay = recipe.optimiser.ema
@@ -145,6 +150,8 @@ def _finish(experiment: Experiment, fabric: Fabric, place: Run, loop: Loop, spec
         unreadable=state.unreadable,
         precision=state.precision,
         devices=fabric.world_size,
+        peak_memory=cost.peak_memory,
+        energy=cost.energy,
         smoothing=specification.smoothing_text(),
         warnings=[state.trouble["line"]] if state.trouble.get("logs", 0) >= PATIENCE else [],
     )

@@ -35,6 +35,8 @@ class RunResult:
         unreadable: reason by id of clips that could not be read.
         warnings: what the run's own figures say against its weights, one line each; empty where nothing.
         precision, devices: how it was computed.
+        peak_memory: bytes that the first process held at most, on its device or in all; None where it was not measured.
+        energy: joules of this machine while it trained, in the last session; None where the machine does not tell.
         smoothing: what the bundle says is done to its outputs over time, in words; empty: nothing.
     """
 
@@ -51,6 +53,8 @@ class RunResult:
     unreadable: dict[str, str]
     precision: str
     devices: int
+    peak_memory: int | None = None
+    energy: float | None = None
     smoothing: str = ""
     warnings: list[str] = field(default_factory=list)
 
