@@ -71,7 +71,7 @@ def ours(path: Path) -> tuple[dict[str, float], float]:
     from mien.data.targets import TargetSpec
     from mien.models.specification import Inputs, VideoInput
 
-    steps, start = {}, time.perf_counter()
+    steps, start, worked = {}, time.perf_counter(), time.process_time()
 
     def stop(name: str) -> None:
         nonlocal start
@@ -93,6 +93,7 @@ def ours(path: Path) -> tuple[dict[str, float], float]:
     batch = next(iter(loader))
     assert len(batch["ids"]) == 8, "the batch could not be read"
     stop("first batch")
+    steps["(of these, seconds of the processor)"] = time.process_time() - worked
     return steps, _peak()
 
 
@@ -115,15 +116,16 @@ def main() -> None:
         path = write(Path(folder), choice.clips)
         plain, plain_peak = measure(baseline, path)
         steps, peak = measure(ours, path)
+    busy = steps.pop("(of these, seconds of the processor)")
     total = sum(steps.values())
-    for name, seconds in {**plain, **steps, "all of mien's": total}.items():
+    for name, seconds in {**plain, **steps, "all of mien's": total, "seconds of the processor": busy}.items():
         print(f"{name:46} {seconds:7.2f} s  {seconds / plain['pandas.read_csv']:6.1f} x")
     print(f"{'highest memory: pandas, mien':46} {plain_peak:7.0f} MiB {peak:6.0f} MiB")
     met = total < GOAL_SECONDS and peak < GOAL_MIB
     print(f"goal of {GOAL_SECONDS:g} s and {GOAL_MIB:g} MiB for {choice.clips:,} clips {'met' if met else 'NOT met'}")
     if choice.json:
-        result = {"clips": choice.clips, "seconds": steps, "total": total, "peak_mib": peak, "baseline": plain,
-                  "baseline_mib": plain_peak, "met": met}  # fmt: skip
+        result = {"clips": choice.clips, "seconds": steps, "total": total, "cpu": busy, "peak_mib": peak,
+                  "baseline": plain, "baseline_mib": plain_peak, "met": met}  # fmt: skip
         choice.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
