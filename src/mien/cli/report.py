@@ -20,7 +20,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The page. Default: evaluation/report.html in the run's folder; report.html here for several."
+            help="The page, or a folder for report.html. Default: evaluation in the run's folder; here for several."
         ),
     ] = None,
     classes: Annotated[
@@ -46,6 +46,8 @@ def report(
     if out is None:
         alone = len(sources) == 1 and sources[0].is_dir()
         out = sources[0] / "evaluation" / "report.html" if alone and loaded[0].run else Path("report.html")
+    elif out.suffix.lower() not in {".html", ".htm"}:
+        out = out / "report.html"
     paths = write_report(loaded, out, map_)
     if as_json:
         typer.echo(json.dumps({name: str(path) for name, path in paths.items()}))
