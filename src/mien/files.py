@@ -1,7 +1,8 @@
-"""Files that appear under their name only when complete."""
+"""Files that appear under their name only when complete, and what a file holds as one digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,19 @@ def complete(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         _remove(part)
         raise
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes in hexadecimal, read block by block.
+
+    Raises:
+        MienError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MienError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error
 
 
 def _remove(part: Path) -> None:

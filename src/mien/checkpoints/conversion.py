@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from mien.checkpoints.bundle import build, load, save
 from mien.checkpoints.convert.base import Plan, get_converter
 from mien.checkpoints.files import write_weights
 from mien.checkpoints.strict import load_strictly
-from mien.errors import MienError, UsageError
+from mien.errors import UsageError
+from mien.files import sha256
 from mien.models import Encoder, Recogniser
 from mien.models.registry import inputs_for
 from mien.models.specification import Inputs, Provenance, Specification, TaskConfig, VideoInput
@@ -75,7 +75,7 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     options = foreign.options | {name: value for name, value in told.items() if value is not None}
     plan = converter.plan_state(foreign.state, options)
     inputs = _inputs(plan, settings.stride or options.get("sampling_rate"))
-    digest = _digest(file)
+    digest = sha256(file)
     known = converter.recognised(digest)
     licence = f"Weights by the authors of {system} are under {converter.licence}." if converter.licence else ""
     provenance = Provenance(
@@ -168,11 +168,3 @@ def _task(plan: Plan, settings: Settings) -> TaskConfig:
         level="frame" if plan.head.get("per_frame") else "clip",
         options={} if activation == "none" else {"activation": activation},
     )
-
-
-def _digest(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise MienError(f"{file} cannot be read: {error.strerror}") from error

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mien.data.manifest import Manifest
 from mien.data.sources import PICTURES
+from mien.files import sha256
 
-_BLOCK = 1 << 20
 Progress = Callable[[int, int], None]
 
 
@@ -35,9 +34,9 @@ def same_content(manifest: Manifest, ids: Iterable[str], progress: Progress | No
     doubtful = [group for group in by_size.values() if len(group) > 1]
     groups, done, total = [], 0, sum(map(len, doubtful))
     for group in doubtful:
-        same: dict[str, list[str]] = defaultdict(list)
+        same: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for id_ in group:
-            same[_digest(files[id_])].append(id_)
+            same[tuple(map(sha256, files[id_]))].append(id_)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -49,12 +48,3 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     return [path] if path.is_file() else []
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while block := content.read(_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()

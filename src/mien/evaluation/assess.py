@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mien.checkpoints.bundle import load
+from mien.checkpoints.files import WEIGHTS
 from mien.data.augment import Deterministic
 from mien.data.dataset import ClipDataset
 from mien.data.loader import ClipLoader
@@ -33,6 +33,7 @@ from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_o
 from mien.evaluation.scores import judge, score
 from mien.evaluation.smoothing import apply
 from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
+from mien.files import sha256
 from mien.models.specification import Inputs
 from mien.tasks import Task
 
@@ -133,7 +134,9 @@ def evaluate(
         "parameters": count_parameters(model),
         "macs_per_view": count_macs(model, dict(sample)) if sample else None,
     }
-    weights = Weights(str(source), bundle.specification.model, record.weights if record else "", _sha256(bundle.folder))
+    weights = Weights(
+        str(source), bundle.specification.model, record.weights if record else "", sha256(bundle.folder / WEIGHTS)
+    )
     used = settings.model_dump(mode="json") | {"device": str(device), "groups": list(columns)}
     if bundle.specification.smoothing and not settings.raw:
         predictions = apply(bundle.specification.smoothing, predictions)
@@ -264,8 +267,3 @@ def _on_intervals(units: int, by_subject: bool, unknown: int) -> list[str]:
     elif units < FEW_UNITS:
         notes.append(f"only {units} {'subjects' if by_subject else 'clips'}: intervals say little about others")
     return notes
-
-
-def _sha256(folder: Path) -> str:
-    with (folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,6 @@ whose views in between are averaged after the softmax; ``ids``, ``subject``, ``c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult, Weights
 from mien.evaluation.subgroups import subgroup_columns
 from mien.evaluation.tallies import Floats
+from mien.files import sha256
 from mien.models.specification import TaskConfig
 from mien.tasks import create_task
 
@@ -92,7 +92,7 @@ def judge_file(
     ]
     ids = tuple(sorted(manifest.ids))
     part = Part("all", ids, Protocol(test=ids).digest, (), Seen("unknown"))
-    weights = Weights(str(path), path.stem, "", hashlib.sha256(path.read_bytes()).hexdigest())
+    weights = Weights(str(path), path.stem, "", sha256(path))
     names = names_for(task, metrics) if given.probable else (*task.metrics(), *metrics)
     used = settings.model_dump(mode="json") | {"groups": list(subgroup_columns(manifest, settings.groups))}
     predictions = Predictions.join([Predictions(tuple(clips))])

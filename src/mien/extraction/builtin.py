@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from mien.data.streams import Stream
 from mien.errors import UsageError
 from mien.extraction.contract import Extractor, stream
 from mien.extraction.material import RATE, Material
+from mien.files import sha256
 from mien.media.clip import Clip
 
 _SOUND: dict[str, dict[str, Any]] = {
@@ -62,8 +62,7 @@ class BundleEncoder(Extractor):
         self.encoder, self.video, self.device, self.batch = bundle.encoder, video, device, batch
         self.width = bundle.encoder.feature_dim
         self.described = f"bundle:{source}"
-        with (bundle.folder / WEIGHTS).open("rb") as file:
-            self.revision = hashlib.file_digest(file, "sha256").hexdigest()
+        self.revision = sha256(bundle.folder / WEIGHTS)
 
     @torch.inference_mode()
     def __call__(self, clip: Material) -> Stream:

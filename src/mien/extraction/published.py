@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from mien.checkpoints.conversion import Settings, convert
 from mien.checkpoints.convert.viper import SHA256
 from mien.checkpoints.offers import Offer, Place, checkpoint_offer, fetched
 from mien.errors import MienError, UsageError
+from mien.files import sha256
 from mien.models.specification import Specification
 
 OWNER = "VaianiLorenzo"
@@ -118,7 +118,6 @@ def _verify(letters: str, file: Path) -> None:
     """The digest where the published one is known; a folder that imitates the hub has files of its own."""
     if letters not in SHA256 or os.environ.get("MIEN_HUB"):
         return
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256(file)
     if digest != SHA256[letters]:
         raise MienError(f"{file} is not the published file: sha256 {digest}, expected {SHA256[letters]}; remove it")
