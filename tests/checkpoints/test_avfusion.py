@@ -11,11 +11,16 @@ from tests.parity.collect import cases
 from tests.parity.detweights import state_for
 from torch import Tensor
 
-from mien.checkpoints.bundle import load
+from mien.checkpoints.bundle import load, save
 from mien.checkpoints.conversion import Settings, convert, export
 from mien.checkpoints.handover import initialise_from
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models import create_encoder
+from mien.models.contract import Encoder
+from mien.models.registry import inputs_for
+from mien.models.specification import Exposure, Provenance, Specification, TaskConfig
+from mien.tasks import create_model, create_task
+from mien.training.experiment import start_from
 
 DATA = Path(__file__).parents[1] / "parity" / "data"
 
@@ -72,3 +77,70 @@ def test_face_weights_start_the_face_branch_of_a_fusion(tmp_path: Path) -> None:
     assert set(done.dropped) == {"head.linear.weight", "head.linear.bias"}
     assert all(name.startswith("video.encoder.") for name in done.carried)
     assert torch.equal(fusion.state_dict()["video.encoder.last.1.bias"], state["conv5.1.bias"])
+
+
+PAIR = {
+    "video": {"name": "svfap_test"},
+    "sound": {"name": "logmel_cnn_test"},
+    "fusion": "late_transformer",
+    "widths": (8, 8, 16, 16),
+}
+
+
+def trained(name: str, folder: Path, corpus: str) -> Path:
+    """A bundle of a model on its own, with weights that nothing else starts with."""
+    task = TaskConfig(kind="classification", outputs=("low", "high"))
+    torch.manual_seed(7)
+    model = create_model(name, create_task(task))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    seen = Provenance(licence="CC-BY", ledger=(Exposure(corpus=corpus, stage="fine-tuning"),))
+    specification = Specification(model=name, inputs=inputs_for(name, {}), task=task, provenance=seen)
+    return save(model.eval(), specification, folder / name)
+
+
+def same(fusion: Encoder, prefix: str, folder: Path, inner: str) -> bool:
+    """Whether all of ``fusion`` under a prefix is what a bundle holds under another."""
+    own, given = fusion.state_dict(), load(folder).model.state_dict()
+    names = [name for name in own if name.startswith(prefix)]
+    return bool(names) and all(torch.equal(own[name], given[inner + name.removeprefix(prefix)]) for name in names)
+
+
+def test_each_branch_starts_from_weights_of_its_own(tmp_path: Path) -> None:
+    heard, seen = trained("logmel_cnn_test", tmp_path, "voices"), trained("svfap_test", tmp_path, "faces")
+    fusion = create_encoder("avfusion", **PAIR)
+    origin = start_from({"video": str(seen), "sound": str(heard)}, fusion, "avfusion")
+    assert same(fusion, "sound.encoder.", heard, "encoder.")
+    assert same(fusion, "video.encoder.", seen, "encoder.")
+    assert [entry.corpus for entry in origin.ledger] == ["faces", "voices"]
+    assert origin.licence == "CC-BY"
+    one = create_encoder("avfusion", **PAIR)
+    before = {name: value.clone() for name, value in one.state_dict().items()}
+    start_from(str(heard), one, "avfusion")  # its modality says which branch is meant
+    assert same(one, "sound.encoder.", heard, "encoder.")
+    changed = {name for name, value in one.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("sound.encoder.") for name in changed)
+
+
+def test_a_whole_branch_starts_from_that_branch_alone(tmp_path: Path) -> None:
+    heard = trained("avfusion_audio_cnn_test", tmp_path, "voices")
+    fusion = create_encoder("avfusion_intermediate_attention_test")
+    done = initialise_from(heard, fusion, "sound")
+    assert same(fusion, "sound.", heard, "encoder.branch.")
+    assert set(done.carried) == {name for name in fusion.state_dict() if name.startswith("sound.")}
+    assert set(done.new) == set(fusion.state_dict()) - set(done.carried)
+    assert set(done.dropped) == {"head.linear.weight", "head.linear.bias"}
+
+
+def test_weights_for_the_wrong_branch_are_refused(tmp_path: Path) -> None:
+    heard = trained("logmel_cnn_test", tmp_path, "voices")
+    fusion = create_encoder("avfusion", **PAIR)
+    with pytest.raises(UsageError, match=r"model\.init\.video=.* takes sound; it cannot start the part for video"):
+        start_from({"video": str(heard)}, fusion, "avfusion")
+    with pytest.raises(UsageError, match="has no part 'smell' that starts on its own; its parts: video, sound"):
+        start_from({"smell": str(heard)}, fusion, "avfusion")
+    with pytest.raises(UsageError, match="its parts: none"):
+        start_from({"sound": str(heard)}, create_encoder("svfap_test"), "svfap_test")
+    with pytest.raises(MienError, match="these weights are of another model"):
+        start_from(str(heard), create_encoder("avfusion_late_transformer_test"), "avfusion_late_transformer_test")

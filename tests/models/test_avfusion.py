@@ -125,6 +125,47 @@ def test_any_two_encoders_fuse(name: str) -> None:
     assert model.layer_of("to_sound.query.weight") == model.depth == face.depth + 1
 
 
+@torch.inference_mode()
+def frames(model: AudioVisualFusion, inputs: dict[str, Tensor]) -> Tensor:
+    found = model.forward_features(inputs).frames
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_there_is_an_answer_at_every_picture(name: str) -> None:
+    """What is heard late moves late answers most; whoever is alone in a batch answers as in company."""
+    model, inputs = fusion(name), batch()
+    whole = frames(model, inputs)
+    assert whole.shape == (3, 6, model.feature_dim)
+    late = inputs["sound"].clone()
+    late[:, :, -3:] += 5.0
+    moved = (frames(model, inputs | {"sound": late}) - whole)[..., : model.feature_dim // 2].abs().mean(dim=(0, 2))
+    assert moved.argmax() == 5
+    assert moved[5] > 2 * moved[:3].mean()
+    unseen = {"video_present": torch.tensor([False, True, True])}
+    torch.testing.assert_close(
+        frames(model, inputs | unseen)[:1],
+        frames(model, {key: value[:1] for key, value in (inputs | unseen).items()}),
+    )
+    heard_alone = frames(model, {"sound": inputs["sound"]})
+    assert heard_alone.shape[1] > 6  # no pictures to answer for: at the steps of the sound
+    seen_alone = frames(model, {"video": inputs["video"]})
+    half = model.feature_dim // 2
+    torch.testing.assert_close(seen_alone[:, :1, :half].expand(-1, 6, -1), seen_alone[..., :half])
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_a_moment_without_a_face_takes_the_mean_of_the_others(name: str) -> None:
+    model, inputs = fusion(name), batch()
+    marks = torch.ones(3, 6, dtype=torch.bool)
+    marks[0, 2] = False
+    seen = frames(model, inputs | {"video_present": marks})[0, :, -24:]
+    rest = torch.cat([seen[:2], seen[3:]])
+    torch.testing.assert_close(seen[2], rest.mean(dim=0))
+    assert seen.std(dim=0).max() > 1e-3
+
+
 def test_refusals() -> None:
     with pytest.raises(MienError, match="needs video or sound; the batch holds nothing"):
         fusion("late_transformer").forward_features({})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from mien.errors import UsageError
 from mien.training import fit
+from mien.training.experiment import inputs_of
 from mien.training.modality_dropout import drop_modalities
 from mien.training.schema import ModalityDropout
 
@@ -79,8 +81,14 @@ def test_models_of_one_modality_are_refused() -> None:
         drawn(ModalityDropout(kind="span"), given)
 
 
-@pytest.mark.parametrize("kind", ["softhard", "span"])
-def test_a_run_trains_with_it(kind: str, manifest: Path, tmp_path: Path) -> None:
+CLASSES = {"kind": "classification", "outputs": ["right", "down"]}
+OVER_TIME = {"kind": "dimensions", "level": "frame", "outputs": ["across", "along"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"), [("softhard", CLASSES), ("span", CLASSES), ("softhard", OVER_TIME)], ids=["soft", "span", "time"]
+)
+def test_a_run_trains_with_it(kind: str, task: dict[str, Any], manifest: Path, tmp_path: Path) -> None:
     """Silent videos with sound beside them, one of them without any."""
     table = pd.read_csv(manifest)
     rng = np.random.default_rng(0)
@@ -90,14 +98,14 @@ def test_a_run_trains_with_it(kind: str, manifest: Path, tmp_path: Path) -> None
             out.writeframes((3000 * rng.standard_normal(4000)).astype("<i2").tobytes())
     table["audio"] = [str(tmp_path / f"{number}.wav") if number else None for number in range(len(table))]
     table["path"] = [str(manifest.parent / path) for path in table["path"]]
-    table["labels"] = None
+    table["labels"] = [str(manifest.parent / path) for path in table["labels"]]
     table.to_csv(tmp_path / "manifest.csv", index=False)
     values = {
         "name": "fusion",
         "precision": "fp32",
         "hardware": {"accelerator": "cpu"},
         "model": {"name": "avfusion_intermediate_attention_test"},
-        "task": {"kind": "classification", "outputs": ["right", "down"]},
+        "task": task,
         "optimiser": {
             "kind": "sgd",
             "lr": 0.01,
@@ -109,6 +117,17 @@ def test_a_run_trains_with_it(kind: str, manifest: Path, tmp_path: Path) -> None
         "schedule": {"epochs": 2, "shape": "drops", "drop_epochs": [2]},
         "modality_dropout": {"kind": kind},
     }
-    result = fit(make_recipe(values, tmp_path / "manifest.csv"), tmp_path / "run", progress=False)
-    assert (tmp_path / "run").is_dir()
-    assert result is not None
+    done = fit(make_recipe(values, tmp_path / "manifest.csv"), tmp_path / "run", progress=False)
+    losses = pd.read_csv(tmp_path / "run" / "logs" / "train.csv")["loss"]
+    assert np.isfinite(losses).all()
+    assert (tmp_path / "run" / "bundle" / "model.safetensors").is_file()
+    assert done.steps == 8
+
+
+def test_per_frame_answers_need_sound_and_pictures_of_one_stretch(manifest: Path) -> None:
+    values = {"name": "fusion", "model": {"name": "avfusion_late_transformer_test"}, "task": OVER_TIME}
+    values |= {"optimiser": {"lr": 0.01}, "schedule": {"epochs": 1}}
+    assert inputs_of(make_recipe(values, manifest)).video is not None
+    for sampling, told in (({"stride": 2}, "8 frames, no fps"), ({"fps": 8.0}, "8 frames, 8 per second")):
+        with pytest.raises(UsageError, match=f"hears 2 s and sees {told}; set data.sampling"):
+            inputs_of(make_recipe(values, manifest, data={"sampling": sampling}))

@@ -11,7 +11,7 @@ from torch import Tensor
 from mien.checkpoints.bundle import locate
 from mien.checkpoints.files import read_specification, read_weights
 from mien.checkpoints.strict import brief
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models.contract import Encoder
 
 
@@ -84,8 +84,37 @@ def _into_core(source: Mapping[str, Tensor], encoder: Encoder, pretrained: bool)
     return HandOver(tuple(sorted(carried)), done.dropped, tuple(sorted(new | branch)))
 
 
-def initialise_from(source: Path | str, encoder: Encoder) -> HandOver:
-    """Start an encoder from a bundle or run (folder or hub id); a bundle without a task counts as pretrained."""
+def _into_part(source: Mapping[str, Tensor], encoder: Encoder, modality: str, pretrained: bool) -> HandOver:
+    """Hand over to the part of one modality; names of the result are those of ``encoder``."""
+    part, whole = encoder.parts()[modality], encoder.state_dict(keep_vars=True)
+    done = hand_over(source, part, pretrained)
+    names = {id(tensor): name for name, tensor in whole.items()}
+    here = {name: names[id(tensor)] for name, tensor in part.state_dict(keep_vars=True).items()}
+    carried = {here[name] for name in done.carried}
+    return HandOver(tuple(sorted(carried)), done.dropped, tuple(sorted(whole.keys() - carried)))
+
+
+def initialise_from(source: Path | str, encoder: Encoder, modality: str | None = None) -> HandOver:
+    """Start an encoder from a bundle or run (folder or hub id); a bundle without a task counts as pretrained.
+
+    Args:
+        source: a model of the same kind, or one that ``encoder`` holds as a part.
+        encoder: gets the weights.
+        modality: which of ``encoder.parts()`` is meant, where they are several; None: all of ``encoder``, or its core.
+
+    Raises:
+        UsageError: there is no such part, or the source does not take that modality.
+        MienError: the weights do not fit.
+    """
     folder = locate(source)
     specification = read_specification(folder)
-    return hand_over(read_weights(folder), encoder, pretrained=specification.task is None)
+    weights, pretrained = read_weights(folder), specification.task is None
+    if modality is None:
+        return hand_over(weights, encoder, pretrained)
+    if modality not in encoder.parts():
+        known = ", ".join(encoder.parts()) or "none; give the source of the whole model"
+        raise UsageError(f"this model has no part {modality!r} that starts on its own; its parts: {known}")
+    taken = [name for name in ("video", "sound") if getattr(specification.inputs, name) is not None]
+    if taken != [modality]:
+        raise UsageError(f"{source} takes {' and '.join(taken) or 'streams'}; it cannot start the part for {modality}")
+    return _into_part(weights, encoder, modality, pretrained)

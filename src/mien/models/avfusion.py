@@ -108,6 +108,9 @@ class FusionTransformer(nn.Module):
 class AudioVisualFusion(Encoder):
     """Two branches and a fusion; ``pooled (B, D)`` is the concatenation (sound, video) of their means over time.
 
+    ``frames (B, T, D)`` is the same at the moment of every picture of ``inputs["video"]``, whether it is seen or not
+    (without pictures among the inputs: at the steps of the sound); per-frame tasks read it.
+
     Args:
         sound: branch of the voice.
         video: branch of the face.
@@ -138,7 +141,7 @@ class AudioVisualFusion(Encoder):
         self.feature_dim = sound.widths[1] + video.widths[1]
 
     def forward_features(self, inputs: ModelInputs) -> Features:
-        """``pooled`` only: the two modalities have different numbers of time steps."""
+        """``pooled`` and ``frames``."""
         need_one(inputs, self.modalities)
         sound, video = self.sound.first(inputs), self.video.first(inputs)
         if self.fusion == "late_transformer":
@@ -150,7 +153,11 @@ class AudioVisualFusion(Encoder):
         else:
             sound, video = self._exchanged(sound, video)
             sound, video = self.sound.second(sound), self.video.second(video)
-        return Features(pooled=torch.cat([sound.mean(), video.mean()], dim=-1))
+        moments = inputs["video"].shape[2] if "video" in inputs else sound.values.shape[1]
+        return Features(
+            pooled=torch.cat([sound.mean(), video.mean()], dim=-1),
+            frames=torch.cat([sound.at(moments), video.at(moments)], dim=-1),
+        )
 
     def _exchanged(self, sound: Steps, video: Steps) -> tuple[Steps, Steps]:
         """What each modality is between its stages, once the other has stepped in."""
@@ -171,6 +178,11 @@ class AudioVisualFusion(Encoder):
     def _face(self) -> Encoder | None:
         encoder = getattr(self.video, "encoder", None)
         return encoder if isinstance(encoder, Encoder) else None
+
+    def parts(self) -> dict[str, Encoder]:
+        """Both branches, each an encoder of its own."""
+        branches = {"video": self.video, "sound": self.sound}
+        return {name: BranchEncoder(one) for name, one in branches.items() if isinstance(one, TemporalBranch)}
 
     def core(self) -> tuple[str, Encoder]:
         """The encoder of faces: weights pretrained on faces alone start it, and the rest starts anew."""

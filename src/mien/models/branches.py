@@ -41,6 +41,19 @@ class Steps:
         weight = self.present[..., None].to(self.values)
         return (self.values * weight).sum(dim=1) / weight.sum(dim=1)
 
+    def at(self, moments: int) -> Tensor:
+        """The modality at that many evenly spaced moments, ``(B, moments, W)``.
+
+        Each is the mean over its stretch of time; where there are fewer steps than moments, values lie on lines between
+        the centres of steps. Absent steps take the mean of the others, so a modality that is absent altogether is its
+        learned step at all times.
+        """
+        values = self.values if self.present is None else _levelled(self.values, self.present)
+        over_time = values.transpose(1, 2)
+        if values.shape[1] >= moments:
+            return F.adaptive_avg_pool1d(over_time, moments).transpose(1, 2)
+        return F.interpolate(over_time, size=moments, mode="linear", align_corners=False).transpose(1, 2)
+
 
 class Branch(nn.Module):
     """One modality: ``second(first(inputs))``, with room for the other modality to step in between.
@@ -186,7 +199,10 @@ def _levelled(values: Tensor, present: Tensor) -> Tensor:
 
 
 class BranchEncoder(Encoder):
-    """One branch on its own: ``pooled (B, W)`` is the mean over time, ``frames`` are its steps ``(B, T', W)``."""
+    """One branch on its own: ``pooled (B, W)`` is the mean over time, ``frames`` are its steps ``(B, T', W)``.
+
+    At steps that are absent, ``frames`` hold the mean of the others.
+    """
 
     def __init__(self, branch: TemporalBranch) -> None:
         super().__init__()
@@ -198,7 +214,7 @@ class BranchEncoder(Encoder):
     def forward_features(self, inputs: ModelInputs) -> Features:
         need_one(inputs, self.modalities)
         steps = self.branch.second(self.branch.first(inputs))
-        return Features(pooled=steps.mean(), frames=steps.values)
+        return Features(pooled=steps.mean(), frames=steps.at(steps.values.shape[1]))
 
     def layer_of(self, name: str) -> int:
         return layer_over(name, "branch.encoder.", self.branch.encoder, self.depth)

@@ -67,6 +67,13 @@ class Encoder(nn.Module):
         """The encoder that pretraining knows, and its prefix here: another one's where this one only adds a branch."""
         return "", self
 
+    def parts(self) -> dict[str, Encoder]:
+        """Encoders of one modality each that this one joins, by modality; weights of their own may start them.
+
+        They share this one's parameters. An encoder that joins none has none.
+        """
+        return {}
+
 
 class Recogniser(nn.Module):
     """An encoder with the head of a task.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def build(recipe: Recipe) -> Experiment:
     inputs = inputs_of(recipe)
     torch.manual_seed(seed_for(recipe.seed, "weights"))
     objective, task = build_objective(recipe, inputs)
-    before = start_from(recipe.model.init, objective.encoder, recipe.model.name) if recipe.model.init else None
+    before = start_from(recipe.model.init, objective.encoder, recipe.model.name) if recipe.model.init else Provenance()
     read, transform = inputs, None
     if isinstance(objective.trained, Pretext):
         read = objective.trained.reads(inputs)
@@ -82,7 +82,7 @@ def build(recipe: Recipe) -> Experiment:
         task.count(dataset.clip_targets)
     if dataset.streams is not None:
         inputs = with_sources(inputs, dataset.streams)
-    specification = _specification(recipe, inputs, protocol, before or Provenance())
+    specification = _specification(recipe, inputs, protocol, before)
     return Experiment(recipe, manifest, protocol, dataset, objective, task, specification)
 
 
@@ -116,13 +116,16 @@ def inputs_of(recipe: Recipe) -> Inputs:
     }
     if "stride" in changes or "fps" in changes:
         changes = {"stride": None, "fps": None} | changes
-    if not changes:
-        return inputs
-    if inputs.video is None:
-        raise UsageError(f"data.sampling.{next(iter(changes))}: model {recipe.model.name!r} takes no video; remove it")
-    _agree(recipe.model.arguments, changes)
-    video = type(inputs.video).model_validate(inputs.video.model_dump() | changes)
-    return inputs.model_copy(update={"video": video})
+    if changes:
+        if inputs.video is None:
+            name = next(iter(changes))
+            raise UsageError(f"data.sampling.{name}: model {recipe.model.name!r} takes no video; remove it")
+        _agree(recipe.model.arguments, changes)
+        video = type(inputs.video).model_validate(inputs.video.model_dump() | changes)
+        inputs = inputs.model_copy(update={"video": video})
+    if recipe.task is not None and recipe.task.level == "frame":
+        _same_stretch(inputs)
+    return inputs
 
 
 def with_sources(inputs: Inputs, store: StreamStore) -> Inputs:
@@ -134,15 +137,53 @@ def with_sources(inputs: Inputs, store: StreamStore) -> Inputs:
     return inputs.model_copy(update={"streams": told})
 
 
-def start_from(source: str, encoder: Encoder, model: str) -> Provenance:
-    """Carry the weights of a run, bundle or hub id over into ``encoder``; returns what they have seen so far."""
-    folder = hub.pull(source) if hub.is_hub_id(source) else find_bundle(Path(source))
-    specification = read_specification(folder)
+def start_from(source: str | Mapping[str, str], encoder: Encoder, model: str) -> Provenance:
+    """Carry weights of runs, bundles or hub ids over into ``encoder``; returns what they have seen so far.
+
+    Args:
+        source: of the whole model, of the encoder that it adds a branch to, or of the one part whose modality it takes;
+            by modality, of several parts.
+        encoder: gets the weights.
+        model: its registered name.
+    """
+    if not isinstance(source, str):
+        return _together([_start_part(one, encoder, modality) for modality, one in source.items()])
+    specification = read_specification(_folder(source))
+    taken = [name for name in ("video", "sound") if getattr(specification.inputs, name) is not None]
+    if specification.model != model and len(taken) == 1 and taken[0] in encoder.parts():
+        return _start_part(source, encoder, taken[0])
     beside_a_branch = encoder.core()[1] is not encoder  # the source may be the encoder that the branch is added to
     if specification.model != model and not beside_a_branch:
         raise UsageError(f"model.init={source} holds {specification.model}, the recipe asks for {model}")
-    initialise_from(folder, encoder)
+    initialise_from(_folder(source), encoder)
     return specification.provenance
+
+
+def _start_part(source: str, encoder: Encoder, modality: str) -> Provenance:
+    folder = _folder(source)
+    try:
+        initialise_from(folder, encoder, modality)
+    except UsageError as error:
+        raise UsageError(f"model.init.{modality}={source}: {error}") from None
+    return read_specification(folder).provenance
+
+
+def _folder(source: str) -> Path:
+    return hub.pull(source) if hub.is_hub_id(source) else find_bundle(Path(source))
+
+
+def _together(many: Sequence[Provenance]) -> Provenance:
+    """What several sources have seen, and their terms."""
+
+    def joined(values: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(value for value in values if value))
+
+    return Provenance(
+        licence=joined(one.licence for one in many),
+        paper=joined(one.paper for one in many),
+        ledger=tuple(dict.fromkeys(entry for one in many for entry in one.ledger)),
+        notes=tuple(dict.fromkeys(note for one in many for note in one.notes)),
+    )
 
 
 def target_spec(task: Task) -> TargetSpec:
@@ -163,11 +204,26 @@ def _agree(arguments: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
             )
 
 
+def _same_stretch(inputs: Inputs) -> None:
+    """Per-frame answers of sound and picture together need both to cover the same stretch of time."""
+    video = inputs.video
+    seconds = None if inputs.sound is None else inputs.sound.options.get("seconds")
+    if video is None or seconds is None:
+        return
+    seen = video.frames / video.fps if video.frames is not None and video.fps is not None else None
+    if seen is None or abs(seen - seconds) > 0.02 * seconds:
+        frames = f"{video.frames} frames, {'no fps' if video.fps is None else f'{video.fps:g} per second'}"
+        raise UsageError(
+            f"task.level=frame: the model hears {seconds:g} s and sees {frames}; set data.sampling.frames and fps to "
+            "that stretch"
+        )
+
+
 def _specification(recipe: Recipe, inputs: Inputs, protocol: Protocol, before: Provenance) -> Specification:
     corpus = recipe.data.corpus or Path(recipe.data.manifest).absolute().parent.name
     exposure = Exposure(corpus=corpus, stage=recipe.stage, protocol=protocol.digest, clips=len(protocol.train))
     provenance = Provenance(
-        source=f"{recipe.name}, from {recipe.model.init}" if recipe.model.init else recipe.name,
+        source=recipe.name + recipe.model.origin,
         licence=before.licence,
         paper=before.paper,
         recipe=recipe.name,

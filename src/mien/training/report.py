@@ -22,7 +22,7 @@ def write_report(run: Run, recipe: Recipe, result: RunResult) -> Path:
     """``report.html`` of a finished run; loads nothing from elsewhere."""
     facts = {
         "stage": result.stage,
-        "model": recipe.model.name + (f", from {recipe.model.init}" if recipe.model.init else ""),
+        "model": recipe.model.name + recipe.model.origin,
         "corpus": f"{recipe.data.corpus or recipe.data.manifest}, protocol {result.protocol[:12]}",
         "length": f"{result.steps} steps, {result.clips} clips, {result.seconds:g} s",
         "computed on": f"{result.devices} process(es), {result.precision}",

@@ -81,12 +81,22 @@ class Data(Section):
 class Model(Section):
     """A registered model, arguments for its builder, and where its weights start.
 
-    ``init`` is the folder of a pretraining run or bundle, or a hub id; None starts from the builder's random weights.
+    ``init`` is the folder of a run or bundle, or a hub id; None starts from the builder's random weights. A model that
+    joins encoders of one modality each takes one for each of them too: ``{video: ..., sound: ...}``.
     """
 
     name: str
     arguments: dict[str, Any] = {}
-    init: str | None = None
+    init: str | dict[str, str] | None = None
+
+    @property
+    def origin(self) -> str:
+        """``, from ...`` for those who read of the model; empty where it starts anew."""
+        if not self.init:
+            return ""
+        if isinstance(self.init, str):
+            return f", from {self.init}"
+        return f", from {' and '.join(f'{path} ({name})' for name, path in self.init.items())}"
 
 
 class ProbeConfig(Section):
