@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import typer
 
+from mien.cli.progress import progress_bar
+
 Layout = Literal["sewa", "msp", "recola"]
 Way = Literal["subject", "leave_one_out", "fold", "split", "corpus", "random"]
 Estimator = Literal["mean", "evaluator_weighted"]
@@ -93,7 +95,6 @@ def pack(
 
     Example: mien corpora pack data/faces/manifest.csv data/shards
     """
-    from mien.cli.progress import progress_bar
     from mien.data.manifest import Manifest
     from mien.data.packing import pack as pack_corpus
 
@@ -133,14 +134,7 @@ def synthetic(
         where = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}={problem['input']!r}: {message}" if where else message) from None
-    with typer.progressbar(length=clips, label="filming", hidden=as_json) as bar:
-        shown = 0
-
-        def progress(done: int, _: int) -> None:
-            nonlocal shown
-            bar.update(done - shown)
-            shown = done
-
+    with progress_bar("filming", hidden=as_json) as progress:
         manifest = synthesise(out, settings, workers, progress)
     table = out / "manifest.csv"
     if as_json:
@@ -251,8 +245,8 @@ def view(
 
     table = Manifest.read(manifest)
     settings = LookSettings(pictures=pictures, blurred=not show_faces, files=files)
-    with typer.progressbar(length=min(max(files, pictures), len(table)), label="looking", hidden=as_json) as bar:
-        overview = look(table, settings, lambda done, _: bar.update(1))
+    with progress_bar("looking", hidden=as_json) as progress:
+        overview = look(table, settings, progress)
     page = out or table.root / "look.html"
     write_page(overview, page)
     if as_json:

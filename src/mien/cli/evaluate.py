@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from mien.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from mien.evaluation.missing import Missing
@@ -112,16 +113,17 @@ def evaluate(
         names = [name.strip() for name in classes.split(",")] if classes else []
         result = judge_file(source, settings, names, tuple(metric or ()))
     else:
-        result = assess.evaluate(
-            source,
-            data,
-            split,
-            settings,
-            metrics=tuple(metric or ()),
-            protocol=Protocol.read(protocol) if protocol else None,
-            published=published,
-            progress=_show if sys.stderr.isatty() and not as_json else None,
-        )
+        with progress_bar("judging", hidden=as_json) as progress:
+            result = assess.evaluate(
+                source,
+                data,
+                split,
+                settings,
+                metrics=tuple(metric or ()),
+                protocol=Protocol.read(protocol) if protocol else None,
+                published=published,
+                progress=progress,
+            )
     if missing and not given:
         from mien.evaluation.missing import evaluate_missing, with_missing
 
@@ -143,11 +145,6 @@ def _default_folder(source: str, split: str) -> Path:
     if Path(source).is_file():
         return Path("evaluation") / Path(source).stem
     return Path("evaluation") / Path(source).name / split
-
-
-def _show(done: int, total: int) -> None:
-    filled = 30 * done // max(total, 1)
-    typer.echo(f"\r{'█' * filled}{'░' * (30 - filled)} {done}/{total} clips", nl=done >= total, err=True)
 
 
 def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Path]) -> None:

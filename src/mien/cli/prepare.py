@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
+
+from mien.cli.progress import progress_bar
 
 Engine = Literal["processes", "ray"]
 
@@ -92,7 +92,7 @@ def prepare(
         tell(copy, out, as_json)
         return
     inputs = [str(copy.manifest)] if copy is not None else inputs
-    with _bar(hidden=as_json) as progress:
+    with progress_bar("preparing", hidden=as_json) as progress:
         report = prepare_clips(inputs, out, settings, jobs, progress, engine, address)
     if copy is not None:
         tell(copy, out, as_json)
@@ -104,22 +104,3 @@ def prepare(
     for status, text in (("no face", "show no face"), ("failed", "could not be read")):
         if found := report.with_status(status):
             typer.echo(f"{len(found)} {text}, for example {found[0].reason or found[0].source}: {out / 'report.csv'}")
-
-
-@contextmanager
-def _bar(hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, as a function of (finished, total)."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=hidden) as progress:
-        task = progress.add_task("preparing", total=None)
-        yield lambda finished, total: progress.update(task, completed=finished, total=total)
