@@ -1,13 +1,28 @@
-"""The digest of a file, and its refusal."""
+"""Strict JSON, and the digest of a file."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 
 from mien.errors import MienError
-from mien.files import sha256
+from mien.files import finite, sha256, write_json
+
+
+def test_json_is_strict(tmp_path: Path) -> None:
+    write_json(
+        tmp_path / "new" / "a.json", {"ccc": math.nan, "ends": (1.5, -math.inf), "who": "Ána", "n": 3, "by": None}
+    )
+    text = (tmp_path / "new" / "a.json").read_text(encoding="utf-8")
+    assert "Ána" in text
+    assert text.endswith("\n")
+    expected = {"ccc": None, "ends": [1.5, None], "who": "Ána", "n": 3, "by": None}
+    assert json.loads(text, parse_constant=pytest.fail) == expected
+    assert finite(math.nan) is None
+    assert finite(0.5) == 0.5
 
 
 def test_digest_is_that_of_the_standard(tmp_path: Path) -> None:

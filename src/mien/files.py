@@ -1,12 +1,15 @@
-"""Files that appear under their name only when complete, and what a file holds as one digest."""
+"""Files that appear under their name only when complete, JSON without NaN, and what a file holds as one digest."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mien.errors import MienError
 
@@ -34,6 +37,28 @@ def complete(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         _remove(part)
         raise
+
+
+def write_json(path: str | os.PathLike[str], values: Any) -> None:
+    """Write plain data as strict JSON in UTF-8; what is not finite becomes null.
+
+    Raises:
+        MienError: the folder or file cannot be written.
+    """
+    with complete(path) as part:
+        text = json.dumps(finite(values), indent=1, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def finite(values: Any) -> Any:
+    """Plain data, or one number, with None for every float that is NaN or infinite: JSON has neither."""
+    if isinstance(values, dict):
+        return {name: finite(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [finite(value) for value in values]
+    if isinstance(values, float):
+        return float(values) if math.isfinite(values) else None
+    return values
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def fit_folds(
 ) -> None:
     """Cross-validate a recipe and print both aggregations."""
     from mien.errors import UsageError
-    from mien.evaluation.folds import folds_json
+    from mien.evaluation.folds import summarise_folds
     from mien.training.folds import cross_validate
     from mien.training.recipe import load_recipe
 
@@ -51,7 +52,7 @@ def fit_folds(
     wanted = () if folds == "all" else tuple(name.strip() for name in folds.split(","))
     result = cross_validate(loaded, run or Path("runs") / loaded.name, wanted, jobs, resume, as_json)
     if as_json:
-        typer.echo(folds_json(result))
+        typer.echo(json.dumps(summarise_folds(result), indent=1))
         return
     typer.echo(f"{len(result.names)} folds, {sum(result.clips)} clips")
     for one in result.scores.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from mien.data.tables import write_table
 from mien.data.windowing import follow_window
 from mien.errors import MienError, UsageError
 from mien.faces import Detector, FaceTracker
-from mien.files import complete
+from mien.files import write_json
 
 Progress = Callable[[int, int], None]
 
@@ -196,9 +195,8 @@ def _write_results(report: PrepareReport, sources: Sequence[Source], settings: P
         report.manifest.unlink(missing_ok=True)
     table = [(record.source, record.status, len(record.clips), record.reason) for record in report.records]
     write_table(pd.DataFrame(table, columns=["source", "status", "clips", "reason"]), report.out / "report.csv")
-    with complete(report.out / "report.json") as part:
-        content = {**report.summary(), "settings": settings.model_dump(mode="json")}
-        part.write_text(json.dumps(content, indent=1) + "\n")
+    content = {**report.summary(), "settings": settings.model_dump(mode="json")}
+    write_json(report.out / "report.json", content)
 
 
 _QUALITY = (

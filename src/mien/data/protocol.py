@@ -17,7 +17,7 @@ from mien.data.quality import good_enough
 from mien.data.seeding import generator
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
-from mien.files import complete
+from mien.files import write_json
 
 PARTS = ("train", "validation", "test")
 _SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
@@ -86,14 +86,13 @@ class Protocol(BaseModel):
 
     def write(self, path: Path | str) -> None:
         """Write as JSON, digest included; the file appears only when complete."""
-        with complete(path) as part:
-            part.write_text(json.dumps({**self.model_dump(mode="json"), "digest": self.digest}, indent=1) + "\n")
+        write_json(path, {**self.model_dump(mode="json"), "digest": self.digest})
 
     @classmethod
     def read(cls, path: Path | str) -> Protocol:
         """Read what ``write`` wrote; refuses a file whose ids do not fit its digest."""
         try:
-            values = json.loads(Path(path).read_text())
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
             digest = values.pop("digest")
             protocol = cls.model_validate(values)
         except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from mien.errors import UsageError
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.report.sources import Source, load_source
 from mien.evaluation.scores import Score, judge, score
-from mien.files import complete
+from mien.files import complete, finite, write_json
 from mien.pages import Estimate, Table, card, note, page, words
 
 
@@ -136,16 +135,16 @@ def _write(folds: Folds) -> None:
             part.write_text(write(), encoding="utf-8")
     with complete(folds.paths["report"]) as part:
         part.write_text(page(title, body), encoding="utf-8")
-    with complete(folds.paths["metrics"]) as part:
-        part.write_text(folds_json(folds) + "\n", encoding="utf-8")
+    write_json(folds.paths["metrics"], summarise_folds(folds))
 
 
-def folds_json(folds: Folds) -> str:
-    """Strict JSON; what is undefined is null."""
-    values = {
+def summarise_folds(folds: Folds) -> dict[str, Any]:
+    """Plain data; what is undefined is None."""
+    values: dict[str, Any] = {
         "folds": dict(zip(folds.names, folds.clips, strict=True)),
         "unit": folds.unit,
         "scores": {name: asdict(one) for name, one in folds.scores.items()},
         "files": {name: str(path) for name, path in folds.paths.items()},
     }
-    return json.dumps(json.loads(json.dumps(values), parse_constant=lambda _: None), indent=1)
+    plain: dict[str, Any] = finite(values)
+    return plain

@@ -5,7 +5,6 @@ Every clip is read once; all conditions are applied to the same batches.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from mien.evaluation.distortions import DISTORTIONS, Distortion, keep_only
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, units_of, videos_of
 from mien.evaluation.scores import judge, score
-from mien.files import complete
+from mien.files import complete, write_json
 from mien.tasks import Task
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -103,11 +102,8 @@ class Missing:
         paths = {"missing": folder / "missing.csv", "missing_json": folder / "missing.json"}
         with complete(paths["missing"]) as part:
             self.table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n")
-        rows = json.loads(self.table.to_json(orient="records"))
-        with complete(paths["missing_json"]) as part:
-            part.write_text(
-                json.dumps({"metrics": dict(self.metrics), "unit": self.unit, "rows": rows}, indent=1) + "\n"
-            )
+        rows = self.table.to_dict("records")
+        write_json(paths["missing_json"], {"metrics": dict(self.metrics), "unit": self.unit, "rows": rows})
         for name, content in draw_missing(self).items():
             paths[name] = folder / f"{name}.png"
             with complete(paths[name]) as part:

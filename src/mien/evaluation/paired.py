@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,7 @@ from mien.evaluation.intervals import LEVEL, REPLICATES, Comparison, McNemar, co
 from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.result import FIXED_COLUMNS, EvaluationResult
 from mien.evaluation.scores import judge
-from mien.files import complete
+from mien.files import write_json
 from mien.tasks import Task
 
 
@@ -53,8 +51,7 @@ class Paired:
             },
             "mcnemar": None if self.mcnemar is None else asdict(self.mcnemar),
         }
-        with complete(path) as part:
-            part.write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")
+        write_json(path, values)
         return path
 
 
@@ -149,10 +146,3 @@ def _mcnemar(first: Predictions, second: Predictions, task: Task) -> McNemar | N
     known = truth >= 0
     right = [(predictions.output.argmax(axis=1) == truth)[known] for predictions in (first, second)]
     return mcnemar(right[0], right[1])
-
-
-def _finite(values: Any) -> Any:
-    """JSON has no NaN: what is undefined becomes None."""
-    if isinstance(values, dict):
-        return {name: _finite(value) for name, value in values.items()}
-    return None if isinstance(values, float) and not np.isfinite(values) else values

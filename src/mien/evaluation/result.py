@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from mien.evaluation.predictions import Predictions
 from mien.evaluation.scores import Judgement, Score
 from mien.evaluation.subgroups import GroupScore
 from mien.evaluation.summary import summarise
-from mien.files import complete
+from mien.files import complete, write_json
 from mien.tasks import Task
 from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
 
@@ -198,8 +197,7 @@ class EvaluationResult:
         source = of_result(self, Path(self.weights.source).name or self.weights.model, run)
         paths |= write_report([replace(source, pictures=saved_pictures(folder))], folder / "report.html")
         paths["metrics"] = folder / "metrics.json"
-        with complete(paths["metrics"]) as part:
-            part.write_text(json.dumps(self.summary(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(paths["metrics"], self.summary())
         return paths
 
 

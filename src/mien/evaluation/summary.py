@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from mien.evaluation.intervals import Interval
 from mien.evaluation.scores import Score
 from mien.evaluation.selective import risk_coverage
 from mien.evaluation.subgroups import GroupScore
+from mien.files import finite
 
 if TYPE_CHECKING:
     from mien.evaluation.result import EvaluationResult
@@ -55,14 +55,12 @@ def summarise(result: EvaluationResult) -> dict[str, Any]:
         summary["tenths"] = {name: table.tolist() for name, table in result.tenths().items()}
         summary["strongest"] = result.strongest().tolist()
     if result.missing is not None:
-        summary["missing"] = [
-            {key: finite(value) if isinstance(value, float) else value for key, value in row.items()}
-            for row in result.missing.table.to_dict("records")
-        ]
+        summary["missing"] = result.missing.table.to_dict("records")
     summary["cost"] = result.cost
     summary["not_scored"] = [asdict(failure) for failure in result.predictions.failures]
     summary["notes"] = list(result.notes)
-    return summary
+    plain: dict[str, Any] = finite(summary)
+    return plain
 
 
 def _risk_coverage(result: EvaluationResult) -> dict[str, Any] | None:
@@ -74,17 +72,12 @@ def _risk_coverage(result: EvaluationResult) -> dict[str, Any] | None:
     return {"mean_risk": curve.area, "ideal": curve.ideal, "table": curve.table()}
 
 
-def finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if math.isfinite(value) else None
-
-
 def _score(score: Score) -> dict[str, Any]:
     return {
         "name": score.name,
         "title": score.title,
         "higher_is_better": score.higher_is_better,
-        "value": finite(score.value),
+        "value": score.value,
         **_ends(score.interval),
         "level": score.interval.level,
         "n": score.n,
@@ -94,12 +87,12 @@ def _score(score: Score) -> dict[str, Any]:
     }
 
 
-def _ends(interval: Interval) -> dict[str, float | None]:
-    return {"low": finite(interval.low), "high": finite(interval.high)}
+def _ends(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "high": interval.high}
 
 
 def _class(one: ClassScore) -> dict[str, Any]:
-    measures = {name: {"value": finite(value), **_ends(one.intervals[name])} for name, value in one.values.items()}
+    measures = {name: {"value": value, **_ends(one.intervals[name])} for name, value in one.values.items()}
     return {"name": one.name, "n": one.true, "predicted": one.predicted, **measures}
 
 
@@ -112,15 +105,15 @@ def _group(one: GroupScore) -> dict[str, Any]:
         "units": one.subjects,
         "metric": one.score.name,
         "title": one.score.title,
-        "value": finite(one.score.value),
+        "value": one.score.value,
         **_ends(one.score.interval),
         "gap": None
         if gap is None
         else {
-            "value": finite(gap.difference),
+            "value": gap.difference,
             **_ends(gap.interval),
-            "p": finite(gap.p_value),
-            "p_holm": finite(gap.p_holm),
+            "p": gap.p_value,
+            "p_holm": gap.p_holm,
         },
     }
 
@@ -131,6 +124,6 @@ def _reliability(result: EvaluationResult) -> dict[str, list[Any]]:
     return {
         "edges": np.round(curve.edges, 6).tolist(),
         "count": curve.count.tolist(),
-        "confidence": [finite(value) for value in curve.confidence],
-        "accuracy": [finite(value) for value in curve.accuracy],
+        "confidence": curve.confidence.tolist(),
+        "accuracy": curve.accuracy.tolist(),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Score
 from mien.extraction.recording import RecordingStreams
 from mien.faces.recipe import CropRecipe
-from mien.files import complete
+from mien.files import complete, finite, write_json
 from mien.inference.pipeline import read_with
 from mien.inference.settings import PredictSettings
 from mien.inference.streams import takes_streams_alone
@@ -76,8 +75,7 @@ class Explanation:
         paths = {"table": folder / f"{stem}.csv", "summary": folder / f"{stem}.json"}
         with complete(paths["table"]) as part:
             self.table().to_csv(part, float_format="%.6f", lineterminator="\n")
-        with complete(paths["summary"]) as part:
-            part.write_text(json.dumps(self.summary(), indent=1) + "\n", "utf-8")
+        write_json(paths["summary"], self.summary())
         paths["picture"] = folder / f"{stem}.png"
         with complete(paths["picture"]) as part:
             part.write_bytes(contact_sheet(self))
@@ -158,4 +156,6 @@ def explain_streams(
 
 
 def _number(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
+    """Six decimals are more than a mean of answers deserves."""
+    rounded: float | None = finite(round(float(value), 6))
+    return rounded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -13,6 +12,7 @@ from mien.errors import UsageError
 from mien.evaluation.cost import Cost, CostMeter
 from mien.evaluation.smoothing import check_smoothable
 from mien.evaluation.smoothing import fit as fit_smoothing
+from mien.files import finite
 from mien.models.contract import Recogniser
 from mien.models.specification import Specification
 from mien.training.experiment import Experiment, build
@@ -145,7 +145,7 @@ def _finish(
         seconds=round(state.seconds, 1),
         loss=state.loss,
         weights=weights,
-        validation={name: value if math.isfinite(value) else None for name, value in values.items()},
+        validation=finite(values),
         protocol=experiment.protocol.digest,
         unreadable=state.unreadable,
         precision=state.precision,

@@ -11,7 +11,7 @@ from typing import Any
 from mien import __version__
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
-from mien.files import complete
+from mien.files import complete, finite, write_json
 from mien.training.recipe import dump_recipe, load_recipe
 from mien.training.schema import Recipe
 
@@ -58,9 +58,9 @@ class RunResult:
     smoothing: str = ""
     warnings: list[str] = field(default_factory=list)
 
-    def to_json(self, indent: int | None = None) -> str:
-        """All fields as strict JSON."""
-        return json.dumps(asdict(self), indent=indent, allow_nan=False)
+    def to_json(self) -> str:
+        """All fields as strict JSON in one line."""
+        return json.dumps(finite(asdict(self)), allow_nan=False)
 
 
 class Run:
@@ -135,13 +135,11 @@ class Run:
 
     def fail(self, step: int, reason: str) -> None:
         """Write down why the run broke off after ``step``; what goes on with it, or ``mien doctor``, finds it."""
-        with complete(self.failure) as part:
-            part.write_text(json.dumps({"step": step, "reason": reason}) + "\n", "utf-8")
+        write_json(self.failure, {"step": step, "reason": reason})
 
     def finish(self, result: RunResult) -> None:
         """Write ``metrics.json``: the run is complete."""
-        with complete(self.metrics) as part:
-            part.write_text(result.to_json(indent=2) + "\n", "utf-8")
+        write_json(self.metrics, asdict(result))
 
     def result(self) -> RunResult | None:
         """What a finished run came to; None while it is not finished."""

@@ -17,7 +17,7 @@ from mien.data.protocol import Protocol
 from mien.data.settings import ProtocolSettings
 from mien.data.tables import write_table
 from mien.errors import MienError, UsageError
-from mien.files import complete
+from mien.files import write_json
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
     if not file.is_file():
         return ()
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return tuple(Finding(one["level"], one["text"], tuple(one["items"])) for one in content["findings"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: not what mien prepare wrote ({error}); remove it and prepare again") from None
@@ -138,5 +138,4 @@ def _made(table: Manifest, settings: ProtocolSettings, corpus: Corpus, notes: tu
 
 def _write_findings(corpus: Corpus, scan: Scan, out: Path) -> None:
     findings = [{"level": one.level, "text": one.text, "items": list(one.items)} for one in scan.findings]
-    with complete(out / "findings.json") as part:
-        part.write_text(json.dumps({"corpus": corpus.name, "findings": findings}, indent=1, ensure_ascii=False) + "\n")
+    write_json(out / "findings.json", {"corpus": corpus.name, "findings": findings})

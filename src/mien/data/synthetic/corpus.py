@@ -21,7 +21,7 @@ from mien.data.synthetic.film import Actor, Scene
 from mien.data.synthetic.identity import draw_identity
 from mien.data.synthetic.settings import SyntheticSettings
 from mien.errors import MienError, UsageError
-from mien.files import complete
+from mien.files import complete, write_json
 
 VERSION = 2  # of the pictures; corpora of different versions are not mixed
 SETTINGS_FILE = "synthetic.json"
@@ -86,7 +86,7 @@ def _claim(folder: Path, settings: SyntheticSettings) -> None:
     try:
         for part in ("clips", "labels"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        _write_text(mark, json.dumps(wanted, indent=1))
+        write_json(mark, wanted)
     except OSError as error:
         raise MienError(f"{folder} cannot be written: {error.strerror}") from None
 
@@ -127,7 +127,8 @@ def make_subject(folder: Path, settings: SyntheticSettings, subject: int) -> lis
         if not video.exists():
             figure = figure or Figure(draw_identity(generator(settings.seed, "identity", subject)))
             scene = draw_scene(settings, subject, number, figure, performance)
-            _write_text(labels, _annotation(performance))
+            with complete(labels) as part:
+                part.write_text(_annotation(performance), encoding="utf-8")
             scene.write(video, settings.fps, settings.sound_rate, generator(settings.seed, "voice", subject, number))
         valence, arousal = performance.affect.mean(axis=0)
         clips.append(Clip(name, subject, settings.label_of(subject, number), float(valence), float(arousal)))
@@ -182,8 +183,3 @@ def _split(settings: SyntheticSettings, rank: int) -> str:
     if place < settings.test:
         return "test"
     return "validation" if place < settings.test + settings.validation else "train"
-
-
-def _write_text(path: Path, text: str) -> None:
-    with complete(path) as part:
-        part.write_text(text, encoding="utf-8")
