@@ -56,6 +56,7 @@ def test_a_pretraining_file_becomes_an_encoder_and_says_what_it_dropped(
     assert set(done.dropped) == set(state) - set(done.carried)
     bundle = load(tmp_path / "bundle")
     assert bundle.task is None
+    assert [(one.corpus, one.stage) for one in bundle.specification.provenance.ledger] == [("unknown", "pretraining")]
     video = bundle.specification.inputs.video
     assert (video.size, video.frames, video.stride, video.crop.size) == (64, 16, 2, 64)
     assert torch.equal(bundle.encoder.state_dict()["norm.bias"], state["encoder.norm.bias"])
@@ -67,7 +68,9 @@ def test_a_finetuned_file_goes_there_and_back_bit_for_bit(
     tmp_path: Path, finetuned: tuple[Path, dict[str, Tensor]]
 ) -> None:
     path, state = finetuned
-    settings = Settings(outputs=("calm", "angry", "glad"), heads=4, stride=3, licence="cc-by-4.0")
+    settings = Settings(
+        outputs=("calm", "angry", "glad"), heads=4, stride=3, licence="cc-by-4.0", seen=("k400", "dfew")
+    )
     done = convert("videomae", path, tmp_path / "bundle", settings)
     assert not done.dropped
     bundle = load(tmp_path / "bundle")
@@ -75,6 +78,8 @@ def test_a_finetuned_file_goes_there_and_back_bit_for_bit(
     assert bundle.specification.task.outputs == ("calm", "angry", "glad")
     assert bundle.specification.inputs.video.stride == 3
     assert bundle.specification.provenance.licence == "cc-by-4.0"
+    ledger = [(one.corpus, one.stage) for one in bundle.specification.provenance.ledger]
+    assert ledger == [("k400", "pretraining"), ("dfew", "fine-tuning")]
     assert export("videomae", tmp_path / "bundle", tmp_path / "back.safetensors") == len(state)
     back = load_file(tmp_path / "back.safetensors")
     assert back.keys() == state.keys()

@@ -16,8 +16,8 @@ def test_the_most_that_any_stage_has_seen_counts(corpus: Manifest) -> None:
     judged = Protocol(train=tuple(corpus.ids[:4]), test=tuple(corpus.ids[4:]))
     everything = Protocol(train=tuple(corpus.ids)).digest
     cases = {
-        "unknown": (),
         "unseen": (entry(), entry("other", "1" * 64)),
+        "unknown": (entry("unknown"), entry("other", "1" * 64)),
         "corpus": (entry(), entry("renamed", judged.digest, "fine-tuning")),
         "perhaps": (entry(corpus.root.name.upper()), entry("renamed", judged.digest)),
         "clips": (entry("renamed", everything), entry(corpus.root.name)),
@@ -43,6 +43,15 @@ def test_the_run_s_own_protocol_holds_clips_out(corpus: Manifest) -> None:
     seen = what_was_seen(corpus, Protocol(test=tuple(corpus.ids[4:6])), (entry("x", own.digest),), own)
     assert seen.level == "corpus"
     assert seen.sentences() == []
+
+
+def test_what_nobody_recorded_is_said(corpus: Manifest) -> None:
+    seen = what_was_seen(
+        corpus, Protocol(test=tuple(corpus.ids)), (entry("unknown"), entry("other", stage="fine-tuning"))
+    )
+    assert seen.mark == "not recorded"
+    assert seen.sentences() == ["what pretraining has seen is not recorded: the judged clips may be among it"]
+    assert seen.stages == (("pretraining", "unknown", "unknown"), ("fine-tuning", "other", "unseen"))
 
 
 def test_nothing_is_said_where_nothing_is_recorded(corpus: Manifest) -> None:

@@ -59,6 +59,7 @@ def test_the_published_comparison_has_the_published_p_values(published: dict[str
     assert values == [pytest.approx(0.38, abs=0.005), pytest.approx(0.60, abs=0.005), pytest.approx(0.007, abs=0.0005)]
     assert [row[0] for row in table.rows[:3]] == [f"ferv39k_add − {name}" for name in FERV[1:]]
     assert len(table.rows) == 6
+    assert {str(row[table.head.index("corpus seen in training")]) for row in table.rows} == {"both: not recorded"}
     corrected = [row[at + 1].value for row in table.rows]
     assert corrected[2] == pytest.approx(6 * min(row[at].value for row in table.rows), rel=1e-9)
     page, _ = render(sources[:2])
@@ -94,7 +95,13 @@ def test_a_run_s_report_is_whole_and_loads_nothing(corpus: Manifest, run: Callab
     rows = list(csv.DictReader((written["tables"] / "results.csv").open()))
     assert float(rows[0]["value"]) == result["uar"].value
     assert {row["corpus seen in training"] for row in rows} == {result.part.seen.mark}
-    for name in ("results", "classes", "groups_gender", "cost"):
+    marked = [text for text in re.findall(r"<table.*?</table>", outside, re.DOTALL) if 'class="words"' not in text]
+    assert len(marked) >= 6
+    assert all(result.part.seen.mark in text for text in marked)
+    files = list(written["tables"].iterdir())
+    assert len(files) >= 18
+    assert all(result.part.seen.mark in file.read_text() for file in files)
+    for name in ("results", "classes", "groups_gender", "cost", "hardest", "ambiguous", "ledger"):
         assert {path.suffix for path in written["tables"].glob(f"{name}.*")} == {".csv", ".tex", ".md"}
 
 

@@ -13,15 +13,17 @@ from safetensors.torch import load_file
 from tests.training.corpus import MakeRecipe
 
 import mien
-from mien.checkpoints.bundle import load
+from mien.checkpoints.bundle import load, save
 from mien.data.loader import collate
 from mien.data.order import EpochOrder
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
 from mien.evaluation.assess import EvaluationSettings, evaluate
 from mien.evaluation.courses import fit_smoothing
+from mien.models import create_encoder, default_inputs
 from mien.models.contract import Encoder, Recogniser
-from mien.training.experiment import build
+from mien.models.specification import Specification
+from mien.training.experiment import build, start_from
 from mien.training.fitting import fit
 from mien.training.recipe import load_recipe
 
@@ -68,6 +70,14 @@ def test_fine_tuning_carries_the_ledger_on_and_ships_the_average(
     assert [row["step"] for row in logged] == ["10", "12"]
     assert all(math.isfinite(float(row["loss"])) for row in logged)
     assert [row["step"] for row in rows(tmp_path / "run/logs/validation.csv")] == ["4", "8", "12"]
+
+
+def test_weights_of_which_nothing_is_recorded_stay_so(tmp_path: Path) -> None:
+    encoder = create_encoder("videomae_test")
+    source = Specification(model="videomae_test", inputs=default_inputs("videomae_test"))
+    save(encoder, source, tmp_path / "foreign")
+    before = start_from(str(tmp_path / "foreign"), encoder, "videomae_test")
+    assert [(entry.corpus, entry.stage) for entry in before.ledger] == [("unknown", "pretraining")]
 
 
 def test_pretrained_weights_are_really_the_start(pretrained: Path, task_recipe: MakeRecipe, tmp_path: Path) -> None:

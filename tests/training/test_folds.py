@@ -48,6 +48,9 @@ def test_both_aggregations_by_hand(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     assert "concatenated" in page
     assert "mean of folds" in page
+    texts = [page, *(path.read_text() for path in (tmp_path / "out" / "tables").iterdir())]
+    assert len(texts) == 4
+    assert all("corpus seen in training" in text for text in texts)
     with pytest.raises(UsageError, match="'000' is tested in two folds"):
         aggregate([folders[0], folders[0]], tmp_path / "twice")
 

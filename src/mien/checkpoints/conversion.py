@@ -17,7 +17,15 @@ from mien.errors import UsageError
 from mien.files import sha256
 from mien.models import Encoder, Recogniser
 from mien.models.registry import inputs_for
-from mien.models.specification import Inputs, Provenance, Specification, TaskConfig, VideoInput
+from mien.models.specification import (
+    UNKNOWN_CORPUS,
+    Exposure,
+    Inputs,
+    Provenance,
+    Specification,
+    TaskConfig,
+    VideoInput,
+)
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import create_pretext
 
@@ -32,6 +40,8 @@ class Settings:
         size, frames, stride: how clips are fed.
         heads: attention heads, for widths that were never published.
         licence: terms of these weights.
+        seen: corpora that the weights were trained on, in the order of training, ``UNKNOWN_CORPUS`` for a stage that
+            nobody recorded; the last one of a fine-tuned checkpoint is that of fine-tuning.
         entry: entry of the training checkpoint that holds the weights (for example ``model_ema``).
     """
 
@@ -42,6 +52,7 @@ class Settings:
     stride: int | None = None
     heads: int | None = None
     licence: str = ""
+    seen: tuple[str, ...] | None = None
     entry: str | None = None
 
 
@@ -54,12 +65,14 @@ class Conversion:
         folder: the bundle.
         carried: published names of tensors that are in the bundle.
         dropped: published names of tensors that a bundle has no place for (decoder of a pretraining model).
+        ledger: what the weights have seen, as the bundle says it.
     """
 
     plan: Plan
     folder: Path
     carried: tuple[str, ...]
     dropped: tuple[str, ...]
+    ledger: tuple[Exposure, ...]
 
 
 def convert(system: str, file: Path, folder: Path, settings: Settings | None = None) -> Conversion:
@@ -83,6 +96,7 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
         source=f"{file.name}, sha256 {digest}",
         licence=settings.licence,
         paper=converter.paper,
+        ledger=_ledger(settings.seen or converter.seen(digest), plan),
         notes=tuple(note for note in (licence, f"The file is {known}." if known else "") if note),
     )
     task = _task(plan, settings) if plan.form == "finetuned" and plan.outputs else None
@@ -93,7 +107,8 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     save(model, specification, folder)
     kept = set(converter.to_published(_with_encoder_prefix(model), plan))
     carried = {name for name in foreign.state if converter.model_name(name) in kept}
-    return Conversion(plan, folder, tuple(sorted(carried)), tuple(sorted(foreign.state.keys() - carried)))
+    dropped = foreign.state.keys() - carried
+    return Conversion(plan, folder, tuple(sorted(carried)), tuple(sorted(dropped)), provenance.ledger)
 
 
 def export(system: str, source: Path | str, file: Path) -> int:
@@ -167,4 +182,15 @@ def _task(plan: Plan, settings: Settings) -> TaskConfig:
         outputs=tuple(names),
         level="frame" if plan.head.get("per_frame") else "clip",
         options={} if activation == "none" else {"activation": activation},
+    )
+
+
+def _ledger(seen: Sequence[str], plan: Plan) -> tuple[Exposure, ...]:
+    """What weights have seen, an entry per stage of training; nobody knows is an entry, too."""
+    names = list(seen) or [UNKNOWN_CORPUS]
+    stages = ["pretraining"] * len(names)
+    if plan.form == "finetuned":
+        stages[-1] = "fine-tuning"
+    return tuple(
+        Exposure.model_validate({"corpus": name, "stage": stage}) for name, stage in zip(names, stages, strict=True)
     )

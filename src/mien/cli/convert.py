@@ -23,16 +23,26 @@ def convert(
     stride: Annotated[int | None, typer.Option(min=1, help="Take every n-th frame.")] = None,
     heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, for unpublished widths.")] = None,
     licence: Annotated[str, typer.Option(help="Terms of these weights, for the model card.")] = "",
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            help="Corpora that the weights were trained on, in that order, with commas; unknown for what is not known. "
+            "The last one of a fine-tuned checkpoint is that of fine-tuning."
+        ),
+    ] = None,
     entry: Annotated[str | None, typer.Option(help="Entry of the checkpoint to take, for example model_ema.")] = None,
     to_published: Annotated[bool, typer.Option("--to-published", help="From a bundle to published names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert a published checkpoint to a bundle, or back. The file is read as inert data and never executed.
 
-    Example: mien convert videomae checkpoint.pth --out bundles/k400 --size 224
+    What the weights have seen goes to the ledger of the bundle and on to every model that starts from it.
+
+    Example: mien convert maedfer checkpoint.pth --out bundles/dfew --size 160 --seen voxceleb2,dfew
     """
     from mien.checkpoints.conversion import Settings, export
     from mien.checkpoints.conversion import convert as convert_file
+    from mien.models.specification import UNKNOWN_CORPUS
 
     if to_published:
         count = export(system, source, out)
@@ -40,15 +50,27 @@ def convert(
         return
     outputs = tuple(name.strip() for name in classes.split(",")) if classes else None
     settings = Settings(
-        outputs=outputs, task=task, size=size, frames=frames, stride=stride, heads=heads, licence=licence, entry=entry
+        outputs=outputs,
+        task=task,
+        size=size,
+        frames=frames,
+        stride=stride,
+        heads=heads,
+        licence=licence,
+        seen=tuple(name.strip() for name in seen.split(",") if name.strip()) if seen else None,
+        entry=entry,
     )
     done = convert_file(system, Path(source), out, settings)
     if as_json:
         report = {"bundle": str(done.folder), "model": done.plan.model, "form": done.plan.form}
-        typer.echo(json.dumps(report | {"carried": done.carried, "dropped": done.dropped}, indent=2))
+        ledger = [entry.model_dump() for entry in done.ledger]
+        typer.echo(json.dumps(report | {"ledger": ledger, "carried": done.carried, "dropped": done.dropped}, indent=2))
         return
     typer.echo(f"{done.folder}: {done.plan.model} from a {done.plan.form} checkpoint")
     typer.echo(f"{len(done.carried)} tensors carried, {len(done.dropped)} dropped")
     if done.dropped:
         parts = sorted({name.split(".")[0] for name in done.dropped})
         typer.echo(f"dropped, since a bundle holds the encoder alone: {', '.join(parts)}")
+    typer.echo(f"ledger: {', '.join(f'{entry.corpus} ({entry.stage})' for entry in done.ledger)}")
+    if any(entry.corpus == UNKNOWN_CORPUS for entry in done.ledger):
+        typer.echo("every evaluation will say so; name with --seen what you know of these weights' training")

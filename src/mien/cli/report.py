@@ -33,13 +33,14 @@ def report(
         Literal["pca", "tsne", "umap"],
         typer.Option("--map", help="How features come to a plane; tsne and umap need their packages."),
     ] = "pca",
+    faces: Annotated[bool, typer.Option("--show-faces", help="Do not blur the pictures of the hardest clips.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON and nothing else.")] = False,
 ) -> None:
     """Put results on one page that works offline and prints well; several systems stand side by side.
 
     The same tables are written as CSV, LaTeX and Markdown to the folder tables beside the page.
     """
-    from mien.evaluation.report import load_source, write_report
+    from mien.evaluation.report import Look, load_source, write_report
 
     names = [name.strip() for name in classes.split(",")] if classes else []
     loaded = [load_source(source, names, tuple(group or ())) for source in sources]
@@ -48,7 +49,7 @@ def report(
         out = sources[0] / "evaluation" / "report.html" if alone and loaded[0].run else Path("report.html")
     elif out.suffix.lower() not in {".html", ".htm"}:
         out = out / "report.html"
-    paths = write_report(loaded, out, map_)
+    paths = write_report(loaded, out, Look(map_, faces))
     if as_json:
         typer.echo(json.dumps({name: str(path) for name, path in paths.items()}))
         return

@@ -8,8 +8,9 @@ from typing import Literal
 
 from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
-from mien.models.specification import Exposure
+from mien.models.specification import UNKNOWN_CORPUS, Exposure
 
+SEEN = "corpus seen in training"  # what tables call it
 Level = Literal["unknown", "unseen", "corpus", "perhaps", "clips"]
 # From the least to the most that weights can have seen of what they are judged on, as every table says it.
 MARKS: dict[Level, str] = {
@@ -19,6 +20,8 @@ MARKS: dict[Level, str] = {
     "perhaps": "in-sample corpus, perhaps these clips",
     "clips": "in-sample: these clips",
 }
+# The same for what is said of all stages together: one that nobody recorded is more than one that saw nothing.
+RANK: tuple[Level, ...] = ("unseen", "unknown", "corpus", "perhaps", "clips")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Seen:
 
     Attributes:
         level: the most of what any stage of training has seen; see ``MARKS``.
-        stages: ``(stage, corpus, level)`` of every entry of the ledger that speaks of this corpus.
+        stages: ``(stage, corpus, level)`` of every entry of the ledger, in its order.
     """
 
     level: Level
@@ -48,6 +51,7 @@ class Seen:
         said = {
             "clips": "{} has seen every clip of this manifest, the judged ones among them",
             "perhaps": "{} has seen clips of {} under another division: the judged ones may be among them",
+            "unknown": "what {} has seen is not recorded: the judged clips may be among it",
         }
         return [said[level].format(stage, corpus) for stage, corpus, level in self.stages if level in said]
 
@@ -64,7 +68,7 @@ def what_was_seen(
     Args:
         manifest: the corpus; its names are ``corpus`` or its folder's, and those in its column ``corpus``.
         protocol: under which its clips are judged.
-        ledger: of the weights; empty: nothing is known.
+        ledger: of the weights; empty: nothing is known, as of an entry ``UNKNOWN_CORPUS``.
         trained_under: protocol of the run that made the weights; it has been compared clip by clip.
     """
     entries = tuple(ledger)
@@ -83,5 +87,6 @@ def what_was_seen(
             stages.append((entry.stage, entry.corpus, "clips"))
         elif entry.corpus.casefold() in names:
             stages.append((entry.stage, entry.corpus, "perhaps"))
-    order = list(MARKS)
-    return Seen(max((level for _, _, level in stages), key=order.index, default="unseen"), tuple(stages))
+        else:
+            stages.append((entry.stage, entry.corpus, "unknown" if entry.corpus == UNKNOWN_CORPUS else "unseen"))
+    return Seen(max((level for _, _, level in stages), key=RANK.index), tuple(stages))

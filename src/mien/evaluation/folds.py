@@ -11,11 +11,13 @@ import numpy as np
 from scipy import stats
 
 from mien.errors import UsageError
+from mien.evaluation.exposure import RANK, SEEN, Level
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.report.sources import Source, load_source
+from mien.evaluation.report.tables import seen
 from mien.evaluation.scores import Score, judge, score
 from mien.files import complete, finite, write_json
-from mien.pages import Estimate, Table, card, note, page, words
+from mien.pages import Estimate, Marked, Table, card, note, page, words
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Folds:
         names: of the folds.
         clips: scored in each.
         unit: what intervals draw.
+        seen: the most that the weights of a fold have seen of the corpus, for every table.
         scores: by name of the metric.
         paths: files that were written, by name.
     """
@@ -53,6 +56,7 @@ class Folds:
     names: tuple[str, ...]
     clips: tuple[int, ...]
     unit: str
+    seen: Marked
     scores: dict[str, FoldScore]
     paths: dict[str, Path]
 
@@ -78,9 +82,14 @@ def aggregate(folders: Sequence[Path], out: Path) -> Folds:
     paths = {"metrics": out / "crossvalidation.json", "report": out / "report.html"}
     clips = tuple(len(source.predictions.clips) for source in sources if source.predictions)
     unit = "clip" if units is None else "subject"
-    folds = Folds(tuple(source.name for source in sources), clips, unit, scores, paths)
+    folds = Folds(tuple(source.name for source in sources), clips, unit, _seen(sources), scores, paths)
     _write(folds)
     return folds
+
+
+def _seen(sources: Sequence[Source]) -> Marked:
+    levels: list[Level] = [(source.summary or {}).get("seen", {}).get("level", "unknown") for source in sources]
+    return seen(sources[int(np.argmax([RANK.index(level) for level in levels]))])
 
 
 def _joined(sources: Sequence[Source]) -> tuple[Predictions, list[str] | None, list[str]]:
@@ -125,7 +134,7 @@ def _write(folds: Folds) -> None:
         f"Concatenated: all test clips judged at once, 95 % interval by {folds.unit}. Mean of folds: every fold counts "
         "alike, 95 % interval by Student's t over folds, which share training clips: too narrow. Say which you cite."
     )
-    table = Table("crossvalidation", "Cross-validation", head, rows, said)
+    table = Table("crossvalidation", "Cross-validation", head, rows, said, (SEEN, folds.seen))
     facts = {name: f"{count} clips" for name, count in zip(folds.names, folds.clips, strict=True)}
     title = f"Cross-validation over {len(folds.names)} folds"
     body = f"<h1>{title}</h1>{note('Figures speak of <em>apparent</em> emotion as annotated in this corpus.')}"
@@ -143,6 +152,7 @@ def summarise_folds(folds: Folds) -> dict[str, Any]:
     values: dict[str, Any] = {
         "folds": dict(zip(folds.names, folds.clips, strict=True)),
         "unit": folds.unit,
+        SEEN: folds.seen.text,
         "scores": {name: asdict(one) for name, one in folds.scores.items()},
         "files": {name: str(path) for name, path in folds.paths.items()},
     }

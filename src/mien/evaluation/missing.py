@@ -20,6 +20,7 @@ from mien.data.seeding import generator
 from mien.errors import UsageError
 from mien.evaluation.assess import EvaluationSettings, device_named, evaluation_loader
 from mien.evaluation.distortions import DISTORTIONS, Distortion, keep_only
+from mien.evaluation.exposure import SEEN
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, units_of, videos_of
 from mien.evaluation.scores import judge, score
@@ -70,11 +71,13 @@ class Missing:
             in the grid and what is lost in the curves.
         metrics: titles by name, the first one is drawn.
         unit: what intervals draw: ``subject`` or ``clip``.
+        seen: what the weights have seen of the judged corpus, in words.
     """
 
     table: pd.DataFrame
     metrics: Mapping[str, str]
     unit: str
+    seen: str = ""
 
     def rows(self, metric: str) -> list[dict[str, Any]]:
         """The table's rows of one metric."""
@@ -101,9 +104,11 @@ class Missing:
         folder = Path(folder)
         paths = {"missing": folder / "missing.csv", "missing_json": folder / "missing.json"}
         with complete(paths["missing"]) as part:
-            self.table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n")
+            marked = self.table.assign(**{SEEN: self.seen})
+            marked.to_csv(part, index=False, float_format="%.6f", lineterminator="\n")
         rows = self.table.to_dict("records")
-        write_json(paths["missing_json"], {"metrics": dict(self.metrics), "unit": self.unit, "rows": rows})
+        told = {"metrics": dict(self.metrics), "unit": self.unit, SEEN: self.seen, "rows": rows}
+        write_json(paths["missing_json"], told)
         for name, content in draw_missing(self).items():
             paths[name] = folder / f"{name}.png"
             with complete(paths[name]) as part:
@@ -153,7 +158,7 @@ def evaluate_missing(
         for condition, predictions in zip(wanted, found, strict=True)
         for row in _rows(result, condition, predictions, metrics, settings)
     ]
-    return Missing(pd.DataFrame(rows), metrics, result.unit)
+    return Missing(pd.DataFrame(rows), metrics, result.unit, result.part.seen.mark)
 
 
 def _predict_all(

@@ -124,8 +124,14 @@ class Smoothing(_Frozen):
         return ", ".join(filter(None, steps)) or "as it is"
 
 
+UNKNOWN_CORPUS = "unknown"
+
+
 class Exposure(_Frozen):
-    """One entry of the ledger: a corpus that these weights have seen."""
+    """One entry of the ledger: a corpus that these weights have seen.
+
+    The corpus ``UNKNOWN_CORPUS`` says that a stage of training is known to have been and nobody recorded on what.
+    """
 
     corpus: str
     stage: Literal["pretraining", "fine-tuning"]

@@ -4,7 +4,7 @@ A page holds everything it needs (style, pictures, script), loads nothing from e
 """
 
 from mien.pages.frame import FOOTER, page
-from mien.pages.parts import bullets, card, grid, heat, image, note, words
+from mien.pages.parts import bullets, card, grid, heat, image, note, sheet, words
 from mien.pages.tables import Estimate, Marked, PValue, Table, number
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "note",
     "number",
     "page",
+    "sheet",
     "words",
 ]

@@ -8,6 +8,8 @@ from html import escape
 
 import numpy as np
 
+from mien.pages.tables import Marked, caption
+
 _TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff\xe0": "image/jpeg",
@@ -49,13 +51,28 @@ def grid(items: Sequence[str]) -> str:
     return f'<div class="grid">{"".join(f"<div>{item}</div>" for item in items)}</div>'
 
 
-def heat(names: Sequence[str], counts: np.ndarray, rows: str = "true", columns: str = "predicted") -> str:
+def sheet(pictures: Iterable[tuple[bytes, str]]) -> str:
+    """Small pictures with a line below each, as many side by side as the screen allows."""
+    figures = "".join(
+        f"<figure>{image(content, said)}<figcaption>{escape(said)}</figcaption></figure>" for content, said in pictures
+    )
+    return f'<div class="sheet">{figures}</div>'
+
+
+def heat(
+    names: Sequence[str],
+    counts: np.ndarray,
+    rows: str = "true",
+    columns: str = "predicted",
+    mark: tuple[str, Marked] | None = None,
+) -> str:
     """A square table of counts ``(K, K)`` coloured by the share of each row, so rare rows show as clearly.
 
     Args:
         names: of rows and columns, in order.
         counts: int or float; the totals of the rows are shown.
         rows, columns: what they stand for.
+        mark: as of ``mien.pages.Table``.
     """
     totals = counts.sum(axis=1)
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
@@ -65,8 +82,8 @@ def heat(names: Sequence[str], counts: np.ndarray, rows: str = "true", columns: 
         cells = "".join(_heat_cell(value, share) for value, share in zip(line, shares, strict=True))
         lines += f'<tr><th scope="row">{escape(name)} <i>{total:g}</i></th>{cells}</tr>'
     return (
-        f'<div class="wide"><table class="heat"><thead><tr><th class="corner">{rows} ↓ {columns} →</th>{head}</tr>'
-        f"</thead><tbody>{lines}</tbody></table></div>"
+        f'<div class="wide"><table class="heat">{caption(mark)}<thead><tr><th class="corner">{rows} ↓ {columns} →</th>'
+        f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 

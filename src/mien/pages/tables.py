@@ -74,6 +74,8 @@ class Table:
         head: names of the columns; the first one says what a row is.
         rows: one value per column.
         note: what a reader must know beside it.
+        mark: name and text of what must stand on the table wherever it goes: a caption on the page and in Markdown, a
+            last row in LaTeX, a last column in CSV.
     """
 
     name: str
@@ -81,13 +83,14 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
     note: str = ""
+    mark: tuple[str, Marked] | None = None
 
     def html(self) -> str:
         """A table that scrolls on a narrow screen, without its title."""
         head = "".join(f"<th>{escape(name)}</th>" for name in self.head)
         lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in self.rows)
         note = f'<p class="soft">{escape(self.note)}</p>' if self.note else ""
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+        table = f"<table>{caption(self.mark)}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
         return f'<div class="wide">{table}</div>{note}'
 
     def csv(self) -> str:
@@ -99,9 +102,11 @@ class Table:
             [name, f"{name} low", f"{name} high"] if split else [name]
             for name, split in zip(self.head, wide, strict=True)
         ]
-        writer.writerow([name for group in names for name in group])
+        own, said = ([self.mark[0]], [self.mark[1].text]) if self.mark else ([], [])
+        writer.writerow([name for group in names for name in group] + own)
         for row in self.rows:
-            writer.writerow([cell for value, split in zip(row, wide, strict=True) for cell in _plain(value, split)])
+            cells = [cell for value, split in zip(row, wide, strict=True) for cell in _plain(value, split)]
+            writer.writerow(cells + said)
         return out.getvalue()
 
     def latex(self) -> str:
@@ -113,6 +118,9 @@ class Table:
             *(_latex_row([text(cell) for cell in row]) for row in self.rows),
         ]
         note = [f"% {line}" for line in (self.title, self.note) if line]
+        if self.mark:
+            told = _latex(": ".join((self.mark[0], self.mark[1].text)))
+            lines += [r"\midrule", rf"\multicolumn{{{len(self.head)}}}{{l}}{{{told}}} \\"]
         body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
         return "\n".join([*note, *body]) + "\n"
 
@@ -124,8 +132,16 @@ class Table:
             rule,
             *(_markdown_row([text(cell) for cell in row]) for row in self.rows),
         ]
+        said = f" ({self.mark[0]}: {self.mark[1].text})" if self.mark else ""
         note = [f"\n{self.note}"] if self.note else []
-        return "\n".join([f"**{self.title}**\n", *rows, *note]) + "\n"
+        return "\n".join([f"**{self.title}**{said}\n", *rows, *note]) + "\n"
+
+
+def caption(mark: tuple[str, Marked] | None) -> str:
+    """A table's mark as HTML; empty without one."""
+    if mark is None:
+        return ""
+    return f'<caption>{escape(mark[0])}: <b class="{mark[1].kind}">{escape(mark[1].text)}</b></caption>'
 
 
 def text(value: Value) -> str:

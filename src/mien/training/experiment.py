@@ -23,7 +23,7 @@ from mien.data.targets import TargetSpec
 from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import inputs_for
-from mien.models.specification import Exposure, Inputs, Provenance, Specification
+from mien.models.specification import UNKNOWN_CORPUS, Exposure, Inputs, Provenance, Specification
 from mien.pretext import Pretext, create_pretext
 from mien.tasks import Classification, Task, create_model, create_task
 from mien.training.objective import Objective, PretextObjective, TaskObjective
@@ -156,7 +156,7 @@ def start_from(source: str | Mapping[str, str], encoder: Encoder, model: str) ->
     if specification.model != model and not beside_a_branch:
         raise UsageError(f"model.init={source} holds {specification.model}, the recipe asks for {model}")
     initialise_from(_folder(source), encoder)
-    return specification.provenance
+    return _origin(specification)
 
 
 def _start_part(source: str, encoder: Encoder, modality: str) -> Provenance:
@@ -165,7 +165,15 @@ def _start_part(source: str, encoder: Encoder, modality: str) -> Provenance:
         initialise_from(folder, encoder, modality)
     except UsageError as error:
         raise UsageError(f"model.init.{modality}={source}: {error}") from None
-    return read_specification(folder).provenance
+    return _origin(read_specification(folder))
+
+
+def _origin(specification: Specification) -> Provenance:
+    """Weights of which nothing is recorded have seen something unknown, and every later ledger says so."""
+    before = specification.provenance
+    if before.ledger:
+        return before
+    return before.model_copy(update={"ledger": (Exposure(corpus=UNKNOWN_CORPUS, stage="pretraining"),)})
 
 
 def _folder(source: str) -> Path:

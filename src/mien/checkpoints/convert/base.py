@@ -73,6 +73,10 @@ class Converter(ABC):
         """Which published file has this SHA-256, in words; empty where it is none that is known."""
         return ""
 
+    def seen(self, digest: str) -> tuple[str, ...]:
+        """Corpora that the published file with this SHA-256 was trained on, in order; empty where that is not known."""
+        return ()
+
     @abstractmethod
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """Plan from the keyword arguments of the published constructor; ``UsageError`` for one it does not have."""

@@ -82,6 +82,10 @@ class ViPERConverter(Converter):
         """See ``Converter.recognised``."""
         return next((f"ViPER-{letters} as published" for letters, known in SHA256.items() if known == digest), "")
 
+    def seen(self, digest: str) -> tuple[str, ...]:
+        """See ``Converter.seen``: the published Perceivers began with random weights."""
+        return ("hume_reaction",) if digest in SHA256.values() else ()
+
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """See ``Converter.plan_arguments``. ``modalities`` says which streams make up ``d_model``, such as ``VAF``."""
         rest = {name: value for name, value in published.items() if name not in IGNORED}

@@ -18,10 +18,6 @@ td.bars { width: 45%; min-width: 4rem; }
 .plain th:first-child, .plain td:first-child { overflow-wrap: normal; white-space: nowrap; }
 .legend span { display: inline-block; margin-right: 1rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; margin-right: .35em; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: .5rem; }
-.sheet figure { margin: 0; min-width: 0; }
-.sheet img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .35rem; display: block; }
-.sheet figcaption { font-size: .72rem; color: var(--soft); overflow-wrap: anywhere; line-height: 1.3; }
 """
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 420, 160, 40, 30, 8
 

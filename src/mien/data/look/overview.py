@@ -18,7 +18,7 @@ from mien.data.manifest import Manifest
 from mien.data.tables import read_table
 from mien.errors import MienError
 from mien.files import complete
-from mien.pages import bullets, card, grid, image, note, page
+from mien.pages import bullets, card, grid, note, page, sheet
 
 Progress = Callable[[int, int], None]
 
@@ -142,17 +142,16 @@ class Overview:
     def _sheet(self) -> str:
         if not self.pictures:
             return ""
-        figures = "".join(
-            f"<figure>{image(self.pictures[id_], id_)}{self._caption(id_)}</figure>" for id_ in self.pictures
-        )
         text = "The middle pictures of drawn clips"
         text += ", blurred whole, since a detector could miss a face." if self.settings.blurred else "."
-        return card("Contact sheet", f'<div class="sheet">{figures}</div>', text)
+        return card(
+            "Contact sheet", sheet((content, self._caption(id_)) for id_, content in self.pictures.items()), text
+        )
 
     def _caption(self, id_: str) -> str:
         row = self.manifest.frame.iloc[int(self.manifest.positions([id_])[0])]
         shown = [str(row[column]) for column in ("label", "subject") if column in row and pd.notna(row[column])]
-        return f"<figcaption>{escape(' · '.join([id_, *shown]))}</figcaption>"
+        return " · ".join([id_, *shown])
 
 
 def look(manifest: Manifest, settings: LookSettings | None = None, progress: Progress | None = None) -> Overview:

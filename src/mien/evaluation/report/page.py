@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from mien import __version__
 from mien.evaluation.pictures import CAPTIONS
-from mien.evaluation.report import drawings, tables
+from mien.evaluation.report import accounts, clips, drawings, tables
 from mien.evaluation.report.sources import Source
 from mien.files import complete
 from mien.pages import Estimate, Table, bullets, card, grid, heat, image, note, page, words
@@ -27,9 +28,22 @@ _NOTE = (
 )
 
 
-def write_report(sources: Sequence[Source], path: Path, method: str = "pca") -> dict[str, Path]:
+@dataclass(frozen=True)
+class Look:
+    """How a page shows things.
+
+    Attributes:
+        method: how features come to a plane, see ``drawings.MAPS``.
+        faces: show the pictures of clips as they are; False blurs them beyond recognition.
+    """
+
+    method: str = "pca"
+    faces: bool = False
+
+
+def write_report(sources: Sequence[Source], path: Path, look: Look | None = None) -> dict[str, Path]:
     """Write the page, and its tables as CSV, LaTeX and Markdown to ``tables`` beside it; returns paths by name."""
-    html, found = render(sources, method)
+    html, found = render(sources, look)
     folder = path.parent / "tables"
     for table in found:
         for suffix, write in FORMATS.items():
@@ -40,15 +54,15 @@ def write_report(sources: Sequence[Source], path: Path, method: str = "pca") -> 
     return {"report": path, **({"tables": folder} if found else {})}
 
 
-def render(sources: Sequence[Source], method: str = "pca") -> tuple[str, list[Table]]:
+def render(sources: Sequence[Source], look: Look | None = None) -> tuple[str, list[Table]]:
     """The page, and the tables on it."""
     found: list[Table] = []
-    body = "".join(_parts(sources, method, found))
+    body = "".join(_parts(sources, look or Look(), found))
     title = _title(sources)
     return page(title, f"<h1>{escape(title)}</h1>{body}"), found
 
 
-def _parts(sources: Sequence[Source], method: str, found: list[Table]) -> Iterator[str]:
+def _parts(sources: Sequence[Source], look: Look, found: list[Table]) -> Iterator[str]:
     judged = [source for source in sources if source.summary]
     yield f'<p class="soft">{escape(_subtitle(judged or list(sources)))}</p>{note(_NOTE)}'
     if judged:
@@ -62,20 +76,21 @@ def _parts(sources: Sequence[Source], method: str, found: list[Table]) -> Iterat
     yield card("What a reader must know", bullets(notes)) if notes else ""
     yield _curves(sources)
     for source in judged:
-        yield from _of_one(source, method, found, len(judged) > 1)
-    yield _shown(tables.costs(sources), found)
+        yield from _of_one(source, look, found, len(judged) > 1)
+    yield _shown(accounts.costs(sources), found)
     for source in sources:
-        yield _shown(tables.ledger(source), found, source, len(sources) > 1)
+        yield _shown(accounts.ledger(source), found, source, len(sources) > 1)
         yield _protocol(source, len(sources) > 1)
 
 
-def _of_one(source: Source, method: str, found: list[Table], several: bool) -> Iterator[str]:
+def _of_one(source: Source, look: Look, found: list[Table], several: bool) -> Iterator[str]:
     """What concerns one system alone: classes, groups, calibration, the map, single clips."""
     summary: Any = source.summary
     name = f", {source.name}" if several else ""
     if "confusion" in summary:
         names = [one["name"] for one in summary["classes"]]
-        yield card(f"Confusion matrix{name}", heat(names, np.asarray(summary["confusion"])), CAPTIONS["confusion"])
+        matrix = heat(names, np.asarray(summary["confusion"]), mark=tables.mark(source))
+        yield card(f"Confusion matrix{name}", matrix, CAPTIONS["confusion"])
         yield _shown(tables.classes(source), found, source, several)
     for kind, content in source.pictures.items():
         if kind in SHOWN and ("missing" in summary or not kind.startswith("missing")):
@@ -86,31 +101,37 @@ def _of_one(source: Source, method: str, found: list[Table], several: bool) -> I
     pictures = []
     if (curve := drawings.reliability([source])) is not None:
         pictures.append(f"<h3>Calibration</h3>{image(curve, 'Share of right clips over confidence')}")
-    if (plane := drawings.embedding(source, method)) is not None:
+    if (plane := drawings.embedding(source, look.method)) is not None:
         pictures.append(f"<h3>Embeddings</h3>{image(plane, 'Clips in the plane of their features')}")
     said = "The larger a dot, the more clips; on the grey line confidence keeps its word. Crosses are wrong clips."
     yield card(f"Calibration and embeddings{name}", grid(pictures), said) if pictures else ""
-    for one in (tables.hardest(source), tables.ambiguous(source)):
-        yield _shown(one, found, source, several) if one and one.rows else ""
+    source = replace(source, manifest=clips.find_manifest(source))
+    for singled in (clips.hardest(source), clips.ambiguous(source)):
+        if singled is not None:
+            yield _shown(singled.table, found, source, several, clips.pictures(source, singled, not look.faces))
     failures = summary["not_scored"]
     if failures:
         rows = tuple((one["id"], one["path"], one["reason"]) for one in failures[:SHOWN_FAILURES])
         more = f"and {len(failures) - SHOWN_FAILURES} more: see metrics.json" if len(failures) > SHOWN_FAILURES else ""
-        yield card(f"Not scored{name}", Table("failures", "Not scored", ("clip", "file", "reason"), rows, more).html())
+        head = ("clip", "file", "reason")
+        table = Table("failures", "Not scored", head, rows, more, tables.mark(source))
+        yield card(f"Not scored{name}", table.html())
 
 
-def _shown(table: Table | None, found: list[Table], source: Source | None = None, several: bool = False) -> str:
-    """A card with a table, which is also kept for the files beside the page."""
+def _shown(
+    table: Table | None, found: list[Table], source: Source | None = None, several: bool = False, before: str = ""
+) -> str:
+    """A card with a table, which is also kept for the files beside the page; ``before`` is HTML above it."""
     if table is None:
         return ""
     if several and source is not None:
-        table = Table(f"{table.name}_{_safe(source.name)}", table.title, table.head, table.rows, table.note)
+        table = replace(table, name=f"{table.name}_{_safe(source.name)}")
     taken = {one.name for one in found}
     name, number = table.name, 2
     while name in taken:
         name, number = f"{table.name}_{number}", number + 1
-    found.append(Table(name, table.title, table.head, table.rows, table.note))
-    return card(table.title, table.html())
+    found.append(replace(table, name=name))
+    return card(table.title, before + table.html())
 
 
 def _headline(judged: Sequence[Source]) -> str:

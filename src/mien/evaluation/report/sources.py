@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mien.data.manifest import Manifest
 from mien.errors import UsageError
 from mien.evaluation.given import is_file, judge_file
 from mien.evaluation.paired import read_predictions
@@ -56,6 +57,9 @@ class Source:
         units, videos: of every clip in the order of ``predictions``, as ``mien.evaluation.scores.judge`` takes them.
         features: pooled features ``(N, D)`` in that order; None where they were not kept.
         run: the run that made the weights; None where it is not known.
+        pictures: that the evaluation drew, PNG by name.
+        manifest: the judged corpus; None where only files of the result are known.
+        folder: that the result was read from.
     """
 
     name: str
@@ -68,6 +72,8 @@ class Source:
     features: Floats | None = None
     run: RunFiles | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    manifest: Manifest | None = None
+    folder: Path | None = None
 
     def score(self, name: str) -> Mapping[str, Any] | None:
         """A score of the summary by name."""
@@ -112,7 +118,16 @@ def of_result(result: EvaluationResult, name: str, run: RunFiles | None = None) 
     features = np.stack([one for one in kept if one is not None]) if all(one is not None for one in kept) else None
     summary = json.loads(json.dumps(result.summary()))
     return Source(
-        name, summary, result.table(), result.task, result.predictions, result.units(), result.videos(), features, run
+        name,
+        summary,
+        result.table(),
+        result.task,
+        result.predictions,
+        result.units(),
+        result.videos(),
+        features,
+        run,
+        manifest=result.manifest,
     )
 
 
@@ -157,7 +172,8 @@ def _of_folder(folder: Path, name: str, run: RunFiles | None) -> Source:
             if all(id_ in at for id_ in predictions.ids):
                 features = file["features"][[at[id_] for id_ in predictions.ids]].astype(np.float64)
     pictures = saved_pictures(folder)
-    return Source(name, summary, table, task, predictions, units, videos_of_table(rows), features, run, pictures)
+    videos = videos_of_table(rows)
+    return Source(name, summary, table, task, predictions, units, videos, features, run, pictures, None, folder)
 
 
 def _json(path: Path) -> dict[str, Any]:
