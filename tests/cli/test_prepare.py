@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -88,8 +89,9 @@ def test_clips_show_the_face_and_keep_what_is_known(whole: Path) -> None:
 def test_number_of_processes_does_not_change_a_byte(raw: Path, whole: Path, tmp_path: Path) -> None:
     done = mien("prepare", raw / "table.csv", "--out", tmp_path / "out", "-j", 3, "--size", 96)
     assert done.returncode == 0, done.stderr
-    assert "6 clip(s) of 8 input(s)" in done.stdout
-    assert "1 could not be read" in done.stdout
+    assert done.stdout.splitlines()[0] == f"6 clips of 8 inputs: {tmp_path / 'out/manifest.csv'}"
+    assert "1 recording without a face:\n  wall.mp4\n" in done.stdout
+    assert re.search(r"1 recording that could not be read:\n  \S*text.mp4: ", done.stdout)
     assert results(tmp_path / "out") == results(whole)
 
 
@@ -169,6 +171,9 @@ def progress(out: Path) -> int:
         (["wall.mp4", "--out", "out", "--window", "0,0"], 2, "--window ['0', '0']: field required"),
         (["wall.mp4", "--out", "out", "--window", "900,0,99"], 1, "reaches over the edge of pictures"),
         (["wall.mp4", "--out", "out", "--address", "auto"], 2, "--address auto: only a Ray cluster has an address"),
+        (["wall.mp4", "--out", "out", "--like", "openface"], 2, "known are avfusion, viper, voxceleb2"),
+        (["wall.mp4", "--out", "out", "--like", "viper", "--faces", "all"], 2, "search='surest' finds one face"),
+        (["wall.mp4", "--out", "out", "--like", "avfusion", "--size", "4"], 2, "--size 4: input should be"),
         (["wall.mp4", "--out", "out", "--faces", "best"], 2, "--faces best: input should be 'auto', 'main' or 'all'"),
     ],
 )

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from math import exp, radians
+from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import EYES, FACE, astronaut, canvas, rotated
+from PIL import Image
+from pydantic import ValidationError
 
 from mien.faces import MTCNN, CropRecipe, Detection
 from mien.faces.crop import Cropper, square_of
@@ -106,3 +109,29 @@ def test_size_and_type() -> None:
     crop = Cropper(CropRecipe(size=112)).crop(0, 0.0, canvas(300, 400), face_at(10, 10))
     assert crop.shape == (112, 112, 3)
     assert crop.dtype == np.uint8
+
+
+@pytest.mark.parametrize("box", [(30.5, 40.5, 99.4, 141.6), (-3.7, 12.2, 60.0, 90.9), (100.2, 30.1, 109.9, 41.0)])
+def test_published_shapes_cut_as_the_authors_did(box: tuple[float, ...]) -> None:
+    """OpenCV's resizing of the rounded box for audiovisual fusion, Pillow's of the truncated one for ViPER."""
+    cv2 = pytest.importorskip("cv2")
+    picture, face = astronaut()[:200, 150:400], Detection(np.array(box), 0.9)
+
+    def cropped(shape: Literal["avfusion", "viper"]) -> np.ndarray:
+        recipe = CropRecipe(size=56, shape=shape, margin=0.0, smoothing=0.0)
+        return Cropper(recipe).crop(0, 0.0, picture, face).astype(int)
+
+    x0, y0, x1, y1 = (max(int(np.rint(edge)), 0) for edge in box)
+    expected = cv2.resize(picture[y0:y1, x0:x1], (56, 56), interpolation=cv2.INTER_LINEAR)
+    assert abs(cropped("avfusion") - expected).max() <= 1  # OpenCV's weights have eleven bits
+    x0, y0, x1, y1 = (int(max(edge, 0)) for edge in box)
+    small = Image.fromarray(np.ascontiguousarray(picture[y0:y1, x0:x1])).resize((56, 56), Image.Resampling.BILINEAR)
+    assert np.array_equal(cropped("viper"), np.asarray(small))
+
+
+def test_published_shapes_know_no_margin() -> None:
+    with pytest.raises(ValidationError, match="needs margin=0, smoothing=0"):
+        CropRecipe(shape="viper")
+    recipe = CropRecipe(size=16, shape="avfusion", margin=0.0, smoothing=0.0)
+    outside = Detection(np.array([-30.0, 500.0, -10.0, 600.0]), 0.9)
+    assert Cropper(recipe).crop(0, 0.0, astronaut()[:100, :100], outside).shape == (16, 16, 3)

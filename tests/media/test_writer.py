@@ -150,3 +150,15 @@ def test_a_broken_rate_does_not_drift(tmp_path: Path) -> None:
             out.write(np.zeros((16, 16), np.uint8))
     with VideoReader(tmp_path / "a.mp4") as video:
         np.testing.assert_allclose(video.times, np.arange(3000) * 1001 / 24000, atol=2e-5)
+
+
+def test_exact_pictures_come_back_as_they_were(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 34, 48, 3), dtype=np.uint8)
+    with VideoWriter(tmp_path / "clip.mp4", (48, 34), 25.0, 16000, gop=1, quick=True, exact=True) as out:
+        for number, image in enumerate(pictures):
+            out.write(image, 0.1 * number)
+        out.write_sound(np.zeros(8000, dtype=np.float32))
+    with VideoReader(tmp_path / "clip.mp4") as video:
+        assert np.array_equal(video.at_indices(range(5)), pictures)
+        assert video.times == pytest.approx(0.1 * np.arange(5), abs=1e-4)
+        assert video.info.sound is not None

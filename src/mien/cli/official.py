@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mien.cli.skipped import count, tell_skipped
 from mien.errors import UsageError
 
 if TYPE_CHECKING:
     from mien.data.corpora import Corpus
+    from mien.data.prepare import PrepareReport
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ def read_copy(
     return Copy(corpus, done.manifest, done.cropped or as_is)
 
 
-def tell(copy: Copy, out: Path, as_json: bool) -> None:
-    """Write the protocols of the finished manifest and print where everything is."""
+def tell(copy: Copy, out: Path, report: PrepareReport | None, as_json: bool) -> None:
+    """Write the protocols of the finished manifest and print where everything is; ``report``: where faces were cut."""
     from mien.data.corpora.official import read_findings, write_protocols
     from mien.data.manifest import Manifest
 
@@ -66,9 +68,13 @@ def tell(copy: Copy, out: Path, as_json: bool) -> None:
     if as_json:
         findings = [{"level": one.level, "text": one.line, "count": len(one.items)} for one in read_findings(out)]
         result = {"manifest": str(manifest), "clips": rows, "findings": findings, "protocols": made}
+        if report is not None:
+            result |= {name: value for name, value in report.summary().items() if name != "clips"}
         typer.echo(json.dumps(result, indent=1))
         return
-    typer.echo(f"{rows:,} clips of {copy.corpus.name}: {manifest}")
+    typer.echo(f"{count(rows, 'clip')} of {copy.corpus.name}: {manifest}")
+    if report is not None:
+        tell_skipped(report)
     for name, one in made.items():
         validation = f" / {one['validation']:,} validation" if one["validation"] else ""
         sizes = f"{one['train']:,} training{validation} / {one['test']:,} test"

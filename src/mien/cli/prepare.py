@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 
 from mien.cli.progress import progress_bar
+from mien.cli.skipped import count, tell_skipped
+
+if TYPE_CHECKING:
+    from mien.data.settings import PrepareSettings
 
 Engine = Literal["processes", "ray"]
 
@@ -18,6 +22,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def prepare(
+    context: typer.Context,
     inputs: Annotated[
         list[str], typer.Argument(help="Videos, folders, manifests (CSV or Parquet), or the copy of a --corpus.")
     ],
@@ -36,6 +41,13 @@ def prepare(
     min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
     min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
     gop: Annotated[int, typer.Option(help="Pictures from one that decodes alone to the next; 8: half the size.")] = 1,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Keep every pixel: RGB without loss, some ten times larger.")
+    ] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Cut as published: avfusion (RAVDESS), viper (Hume-Reaction), voxceleb2 (SVFAP, MAE-DFER)."),
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
     corpus: Annotated[
         str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")
@@ -68,39 +80,51 @@ def prepare(
     """
     from mien.cli.official import read_copy, tell
     from mien.data.prepare import prepare as prepare_clips
-    from mien.data.settings import PrepareSettings
     from mien.errors import UsageError
 
     if address is not None and engine != "ray":
         raise UsageError(f"--address {address}: only a Ray cluster has an address; add --engine ray")
-    choices = {
-        "crop": {"size": size, "margin": margin, "align": align, "smoothing": smoothing},
-        "faces": faces,
-        "window": window.split(",") if window is not None else None,
-        "min_seconds": min_seconds,
-        "min_face": min_face,
-        "gop": gop,
-    }
+    crop = {"size": size, "margin": margin, "align": align, "smoothing": smoothing}
+    rest = {"faces": faces, "min_seconds": min_seconds, "min_face": min_face, "gop": gop, "exact": exact}
+    rest["window"] = window.split(",") if window is not None else None
+    settings = _settings(crop, rest, like, {name for name in (*crop, *rest) if _is_given(context, name)})
+    copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
+    report = None
+    if copy is None or not copy.cropped:
+        with progress_bar("preparing", hidden=as_json) as progress:
+            raw = inputs if copy is None else [str(copy.manifest)]
+            report = prepare_clips(raw, out, settings, jobs, progress, engine, address)
+    if copy is not None:
+        tell(copy, out, report, as_json)
+    elif as_json:
+        assert report is not None
+        typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
+    elif report is not None:
+        typer.echo(f"{count(report.clips, 'clip')} of {count(len(report.records), 'input')}: {report.manifest}")
+        tell_skipped(report)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _settings(crop: dict[str, Any], rest: dict[str, Any], like: str | None, given: set[str]) -> PrepareSettings:
+    """Settings of the options; with ``like`` those of a published preparation, except for options that were given."""
+    from mien.data.published import published
+    from mien.data.settings import PrepareSettings
+    from mien.errors import UsageError
+
+    if like is not None:
+        usual = published(like).model_dump()
+        crop = usual["crop"] | {name: value for name, value in crop.items() if name in given}
+        rest = usual | {name: value for name, value in rest.items() if name in given}
     try:
-        settings = PrepareSettings.model_validate(choices)
+        return PrepareSettings.model_validate({**rest, "crop": crop})
     except ValidationError as error:
         problem = error.errors()[0]
-        option = [part for part in problem["loc"] if isinstance(part, str)][-1].replace("_", "-")
-        raise UsageError(f"--{option} {problem['input']}: {problem['msg'].lower()}") from None
-    copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
-    if copy is not None and copy.cropped:
-        tell(copy, out, as_json)
-        return
-    inputs = [str(copy.manifest)] if copy is not None else inputs
-    with progress_bar("preparing", hidden=as_json) as progress:
-        report = prepare_clips(inputs, out, settings, jobs, progress, engine, address)
-    if copy is not None:
-        tell(copy, out, as_json)
-    if as_json:
-        if copy is None:
-            typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
-        return
-    typer.echo(f"{report.clips} clip(s) of {len(report.records)} input(s): {report.manifest}")
-    for status, text in (("no face", "show no face"), ("failed", "could not be read")):
-        if found := report.with_status(status):
-            typer.echo(f"{len(found)} {text}, for example {found[0].reason or found[0].source}: {out / 'report.csv'}")
+        message = problem["msg"].removeprefix("Value error, ")
+        names = [part for part in problem["loc"] if isinstance(part, str)]
+        if not names or (isinstance(problem["input"], dict) and "missing" not in problem["type"]):
+            raise UsageError(f"--like {like}: {message}") from None
+        raise UsageError(f"--{names[-1].replace('_', '-')} {problem['input']}: {message.lower()}") from None

@@ -36,7 +36,7 @@ class Strip:
         track, part: which face, and which of its stretches.
         file: the clip, not yet under its final name.
         start, end: seconds in the source: appearance of the first frame, end of the last.
-        frames: frames with the face; ``share`` of the source's frames between start and end.
+        frames: pictures; ``share`` of the source's frames between start and end show the face.
         size: mean longer side of the face's box in pixels of the source.
         score: mean confidence.
         light, sharpness: means over the crops, see ``mien.data.quality``.
@@ -71,7 +71,8 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
         MienError: the source cannot be read, or the clips cannot be written.
     """
     work = out / ".work" / f"{source.id}-{os.getpid()}"
-    main = settings.faces == "main" or (settings.faces == "auto" and source.labelled) or settings.window is not None
+    alone = settings.window is not None or settings.search != "follow"
+    main = settings.faces == "main" or (settings.faces == "auto" and source.labelled) or alone
     if main:
         settings = settings.model_copy(update={"min_seconds": 0.0, "max_gap": math.inf})
     try:
@@ -129,6 +130,7 @@ class _Growing:
         self._waiting: list[tuple[float, NDArray[np.uint8]]] = []
         self._writer: VideoWriter | None = None
         self._sums = np.zeros(5)
+        self._seen = 0
         self._span = 0
         self.last = first.time
 
@@ -143,6 +145,7 @@ class _Growing:
     def add(self, frame: TrackedFrame, crop: NDArray[np.uint8], face: TrackedFace) -> None:
         x0, y0, x1, y1 = map(float, face.box)
         self._sums += (1.0, max(x1 - x0, y1 - y0), float(face.score), light(crop), sharpness(crop))
+        self._seen += face.score > 0
         self._span = frame.index - self._first[0] + 1
         self.last = frame.time
         self._waiting.append((frame.time - self.start, crop))
@@ -153,8 +156,9 @@ class _Growing:
         if self._writer is None:
             side, chosen = self._settings.crop.size, self._settings
             self._writer = VideoWriter(
-                self.file, (side, side), self._fps, self._sound_rate, chosen.gop, chosen.quality, quick=True
-            )
+                self.file, (side, side), self._fps, self._sound_rate, chosen.gop, chosen.quality, quick=True,
+                exact=chosen.exact,
+            )  # fmt: skip
         for time, crop in self._waiting:
             self._writer.write(crop, time)
         self._waiting.clear()
@@ -178,7 +182,7 @@ class _Growing:
             self.start,
             self.end,
             frames,
-            frames / self._span,
+            self._seen / self._span,
             size,
             score,
             bright,

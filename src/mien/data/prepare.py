@@ -19,6 +19,7 @@ from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
 from mien.data.manifest import Manifest
 from mien.data.pool import map_processes
+from mien.data.searching import follow_alone
 from mien.data.settings import PrepareSettings
 from mien.data.tables import write_table
 from mien.data.windowing import follow_window
@@ -150,6 +151,8 @@ def _follower(settings: PrepareSettings) -> Follow:
     """A fresh tracker; the detector's networks are loaded once in a process. A fixed window needs neither."""
     if settings.window is not None:
         return partial(follow_window, settings.window)
+    if settings.search != "follow":
+        return partial(follow_alone, _detector(settings.min_face), settings.search, settings.min_face or 0)
     return FaceTracker(_detector(settings.min_face), settings.tracking).follow
 
 

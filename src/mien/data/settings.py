@@ -77,13 +77,17 @@ class PrepareSettings(BaseModel):
             ``auto`` is ``main`` for rows of a manifest with subjects or targets, else ``all``.
         window: left, top and side in pixels of a square that is cut out of every picture in the place of a face that is
             looked for; for recordings that are crops already (VoxCeleb2: 32, 0, 160). ``crop`` then only sets the size.
+        search: ``follow`` follows faces through the recording. The published ways search every picture alone:
+            ``largest`` takes the largest face, and the last one's place where there is none; ``surest`` the most
+            certain of ``min_face`` pixels or more in height, and the whole picture where there is none.
         min_seconds: faces that stay for less are passed over (not for ``main``).
         max_gap: seconds that a face may be lost before a new clip begins (not for ``main``).
         min_face: height in pixels of the smallest face to look for; None: as the detector finds fit.
         tracking: how faces are followed.
         gop: frames from one picture that decodes alone to the next. With 1, training that takes every fourth picture
             decodes those alone; 8 makes files less than half as large, which cost more to read.
-        quality: constant rate factor of H.264, 0 (lossless) to 51.
+        quality: constant rate factor of H.264, 0 to 51.
+        exact: keep every pixel of the crops as it is: RGB without loss, in files some ten times larger.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,12 +95,20 @@ class PrepareSettings(BaseModel):
     crop: CropRecipe = CropRecipe()
     faces: Literal["auto", "main", "all"] = "auto"
     window: tuple[NonNegativeInt, NonNegativeInt, Annotated[int, Field(ge=16)]] | None = None
+    search: Literal["follow", "largest", "surest"] = "follow"
     min_seconds: float = Field(default=0.5, ge=0.0)
     max_gap: float = Field(default=1.0, gt=0.0)
     min_face: int | None = Field(default=None, ge=20)
     tracking: TrackingSettings = TrackingSettings()
     gop: int = Field(default=1, ge=1)
     quality: int = Field(default=18, ge=0, le=51)
+    exact: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> PrepareSettings:
+        if self.search != "follow" and self.faces == "all":
+            raise ValueError(f"search={self.search!r} finds one face in a picture; faces='all' needs search='follow'")
+        return self
 
 
 class RandAugment(BaseModel):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import atan2, exp, log, remainder, tau
+from math import atan2, exp, floor, log, remainder, tau
 from typing import Protocol
 
 from mien.faces.recipe import CropRecipe
 from mien.faces.types import Floats, Image
-from mien.faces.warp import Square, cut
+from mien.faces.warp import Patch, Square, cut
 
 
 class Placed(Protocol):
@@ -46,10 +46,18 @@ class Cropper:
             image: uint8 ``(H, W, 3)``.
             face: where the face is in it.
         """
-        return cut(image, self.place(track, time, face), self.recipe.size, self.recipe.fill)
+        return self.cut(image, self.place(track, time, face))
 
-    def place(self, track: int, time: float, face: Placed) -> Square:
-        """The smoothed square that ``crop`` cuts; advances the track's filter."""
+    def cut(self, image: Image, place: Square | Patch) -> Image:
+        """What a place of this recipe shows of a picture."""
+        if isinstance(place, Patch):
+            return place.stretched(image, self.recipe.size)
+        return cut(image, place, self.recipe.size, self.recipe.fill)
+
+    def place(self, track: int, time: float, face: Placed) -> Square | Patch:
+        """What ``crop`` cuts: a smoothed square (advances the track's filter); in published shapes the box itself."""
+        if self.recipe.shape != "square":
+            return patch_of(face, self.recipe)
         square = square_of(face, self.recipe)
         if track in self._last and self.recipe.smoothing > 0:
             before, last = self._last[track]
@@ -72,6 +80,13 @@ def square_of(face: Placed, recipe: CropRecipe) -> Square:
         angle = atan2(right_y - left_y, right_x - left_x)
     side = max(x1 - x0, y1 - y0, 1.0) * (1 + 2 * recipe.margin)
     return Square((x0 + x1) / 2, (y0 + y1) / 2, side, angle)
+
+
+def patch_of(face: Placed, recipe: CropRecipe) -> Patch:
+    """Where a recipe of a published shape cuts one face."""
+    rounded = recipe.shape == "avfusion"
+    left, top, right, bottom = (round(edge) if rounded else floor(max(edge, 0.0)) for edge in map(float, face.box))
+    return Patch(left, top, right, bottom, averaged=not rounded)
 
 
 def _jumped(last: Square, new: Square) -> bool:

@@ -39,6 +39,36 @@ class Square:
         return np.stack([centre - along - down, centre + along - down, centre + along + down, centre - along + down])
 
 
+@dataclass(frozen=True)
+class Patch:
+    """Whole pixels of a picture that are stretched to a square, as the authors of some systems did.
+
+    Attributes:
+        left, top, right, bottom: pixel ``left`` is in it, pixel ``right`` is not. What lies outside the picture is left
+            out.
+        averaged: how pixels are joined where the patch is larger than the crop: all of them, or the four nearest.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    averaged: bool
+
+    def stretched(self, image: Image, size: int) -> Image:
+        """The patch as uint8 ``(size, size, 3)``; at least one pixel of the picture is taken."""
+        height, width = image.shape[:2]
+        left, top = min(max(self.left, 0), width - 1), min(max(self.top, 0), height - 1)
+        right, bottom = max(min(self.right, width), left + 1), max(min(self.bottom, height), top + 1)
+        part = np.ascontiguousarray(image[top:bottom, left:right])
+        if self.averaged:
+            return np.asarray(Pillow.fromarray(part).resize((size, size), _BILINEAR))
+        if min(part.shape[:2]) < 2:  # nothing to go between
+            part = part.repeat(2, axis=0).repeat(2, axis=1)
+        corners = np.array([(0, 0), (part.shape[1], 0), part.shape[1::-1], (0, part.shape[0])], dtype=float)
+        return _sampled(part, corners, size)
+
+
 def cut(image: Image, square: Square, size: int, fill: Fill = "edge") -> Image:
     """What a square shows, as uint8 ``(size, size, 3)``; smooth when enlarged, averaged when reduced.
 

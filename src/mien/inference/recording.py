@@ -9,7 +9,7 @@ import numpy as np
 from mien.data.inputs import sound_span, square, to_tensors
 from mien.faces.crop import Cropper
 from mien.faces.types import Image, TrackedFrame
-from mien.faces.warp import Square, cut
+from mien.faces.warp import Patch, Square
 from mien.inference.abstention import brightness
 from mien.inference.average import TrackRows
 from mien.inference.forward import Batches, Values
@@ -95,11 +95,11 @@ class Recording:
             if person.stretch is not None and frame.time - person.seen > self._settings.gap:
                 self._leave(person)
 
-    def _picture(self, image: Image, place: Square | None) -> Image:
+    def _picture(self, image: Image, place: Square | Patch | None) -> Image:
         """What the model is shown of a frame: the face, or without a crop recipe the middle square."""
         if self._cropper is None or place is None:
             return square(image[None])[0].copy()
-        return cut(image, place, self._cropper.recipe.size, self._cropper.recipe.fill)
+        return self._cropper.cut(image, place)
 
     def _person(self, track: int, frame: TrackedFrame) -> Person:
         if track not in self.persons:

@@ -24,7 +24,7 @@ _BLOCK = 16_384  # samples handed to the encoder at once
 
 
 class VideoWriter:
-    """An MP4 file with H.264 pictures (yuv420p, BT.709) and, on wish, mono AAC sound on the same clock.
+    """An MP4 file with H.264 pictures (yuv420p, BT.709; RGB where ``exact``) and, on wish, mono AAC on one clock.
 
     The file is written as ``<name>.part`` and renamed when ``close`` has succeeded; an error inside the ``with`` block
     leaves nothing behind. H.264 in yuv420p needs even sides: an odd side is made even by repeating the last column or
@@ -39,6 +39,7 @@ class VideoWriter:
         quality: constant rate factor of x264, 0 (lossless) to 51; 18 is visually near the original.
         threads: encoder threads. One thread gives the same bytes on every machine; 0 takes what the machine has.
         quick: write what is decoded in half the time (no arithmetic coding, no deblocking) and a little larger.
+        exact: keep every pixel as it is (RGB without loss, some ten times larger); ``quality`` then means nothing.
 
     Raises:
         MienError: the folder is missing or unwritable, pictures do not fit ``size``, times do not increase, or nothing
@@ -55,6 +56,7 @@ class VideoWriter:
         quality: int = 18,
         threads: int = 1,
         quick: bool = False,
+        exact: bool = False,
     ) -> None:
         self.path = Path(path)
         self.size = size
@@ -66,6 +68,7 @@ class VideoWriter:
         self._count = 0
         self._last = -1
         self._heard = 0
+        self._exact = exact
         self._scaler = VideoReformatter()
         try:
             if self.path.is_dir():
@@ -74,22 +77,25 @@ class VideoWriter:
             self._container: Any = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         except _FAILURES as error:
             raise self._unwritable(error) from None
-        self._video = self._picture_stream(rate, gop or max(1, round(2 * rate)), quality, threads, quick)
+        gop = gop or max(1, round(2 * rate))
+        self._video = self._picture_stream(rate, gop, 0 if exact else quality, threads, quick)
         self._audio = None if sound_rate is None else self._sound_stream(sound_rate)
 
     def _picture_stream(self, rate: Fraction, gop: int, quality: int, threads: int, quick: bool) -> Any:
         options = {"crf": str(quality), "preset": "veryfast", **({"tune": "fastdecode"} if quick else {})}
-        stream = self._container.add_stream("libx264", rate=rate, options=options)
+        codec = "libx264rgb" if self._exact else "libx264"
+        stream = self._container.add_stream(codec, rate=rate, options=options)
         context = stream.codec_context
         context.width, context.height = (side + side % 2 for side in self.size)
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = "rgb24" if self._exact else "yuv420p"
         context.time_base = Fraction(1, _TICKS)
         context.gop_size = gop
         # Macroblock trees read stray memory in x264's AVX-512 code: equal pictures would give unequal files.
         context.options = {**context.options, "mbtree": "0"}
         context.thread_count = threads
-        context.colorspace, context.color_primaries, context.color_trc = _BT709, _BT709, _BT709
-        context.color_range = _LIMITED
+        if not self._exact:
+            context.colorspace, context.color_primaries, context.color_trc = _BT709, _BT709, _BT709
+            context.color_range = _LIMITED
         return stream
 
     def _sound_stream(self, rate: int) -> Any:
@@ -112,11 +118,9 @@ class VideoWriter:
         if ticks <= self._last:
             rule = "before 0 s" if self._last < 0 else f"not after the last picture, {self._last / _TICKS:.5f} s"
             raise MienError(f"{self.path}: a picture at {ticks / _TICKS:.5f} s is {rule}")
-        frame = self._scaler.reformat(
-            av.VideoFrame.from_ndarray(self._padded(image), format="rgb24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-        )
+        frame = av.VideoFrame.from_ndarray(self._padded(image), format="rgb24")
+        if not self._exact:
+            frame = self._scaler.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709)
         frame.pts, frame.time_base, frame.duration = ticks, Fraction(1, _TICKS), round(self._step)
         self._last = ticks
         self._count += 1
