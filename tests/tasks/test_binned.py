@@ -66,7 +66,10 @@ def test_reading_follows_the_layout() -> None:
     outputs[0, 0, [1, 3, 6, 7]] = torch.tensor([20.0, 20.0, 20.0, 0.0])
     one = task(bins=3)
     torch.testing.assert_close(one.read(outputs), torch.tensor([[[1.0, 0.0]]]))
-    assert one.details(outputs).unflatten(-1, (2, 3)).argmax(-1).tolist() == [[[1, 2]]]
+    details = one.details(outputs)
+    assert details.unflatten(-1, (2, 3)).argmax(-1).tolist() == [[[1, 2]]]
+    kept = one.digest(torch.cat([one.read(outputs), details], dim=-1).double().numpy())
+    assert kept.tolist() == [[[1.0, 0.0, 1.0, 2.0]]]
 
 
 def test_a_right_answer_costs_nothing_more() -> None:

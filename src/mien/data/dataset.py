@@ -114,6 +114,10 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         """Items of an epoch: clips times ``sampling.repeats``; where clips are covered, one for every part of each."""
         return len(self._parts) if self._parts is not None else len(self.ids) * self.sampling.repeats
 
+    def at_once(self, clips: int) -> int:
+        """Items of a batch that shall hold so many clips: parts of long ones, which fill memory alone, come singly."""
+        return clips if self._parts is None or len(self._parts) == len(self.ids) else 1
+
     def shards(self) -> NDArray[np.int64]:
         """Number of the shard that holds each item of an epoch, for an order that reads a few shards at a time.
 

@@ -133,6 +133,7 @@ class ClipLoader:
             self.batch += 1
             self._count(batch["failures"])
             yield batch
+            del batch  # two of them would be in memory while the next one is read
         self.epoch, self.batch = self.epoch + 1, 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -47,7 +47,7 @@ class EvaluationSettings(BaseModel):
     Attributes:
         views: evenly spaced windows per clip, merged by the task; per-frame tasks cover the clip instead.
         crops: squares along the longer side of pictures that are not square.
-        batch: clips read at once.
+        batch: clips read at once; one part at a time where clips are long.
         workers: processes that read clips; 0 reads in this one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``bf16`` multiplies matrices in bfloat16.
@@ -238,9 +238,8 @@ def evaluation_loader(
     dataset = ClipDataset(
         manifest, ids, inputs, sampling, Deterministic(inputs), targets, seed=settings.seed, streams=settings.streams
     )
-    order = EpochOrder(
-        settings.seed, len(dataset), settings.batch, shuffle=False, drop_last=False, rank=rank, world=world
-    )
+    batch = dataset.at_once(settings.batch)
+    order = EpochOrder(settings.seed, len(dataset), batch, shuffle=False, drop_last=False, rank=rank, world=world)
     return ClipLoader(dataset, order, settings.workers, max_unreadable=None)
 
 

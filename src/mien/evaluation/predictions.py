@@ -28,8 +28,8 @@ class ClipPrediction:
 
     Attributes:
         id: of the manifest's row.
-        output: ``(T, K)`` what the task reads, one column per ``task.columns()``, then the task's details where it
-            has any; T is 1 for a task per clip.
+        output: ``(T, K)`` what the task reads, one column per ``task.columns()``, then what its ``digest`` leaves of
+            its details where it has any; T is 1 for a task per clip.
         truth: int64 ``(T,)`` class ids (-100: unknown) or float64 ``(T, K)`` values (NaN: unknown).
         times: ``(T,)`` seconds of the frames; NaN for a task per clip.
         views: number of model inputs that were merged.
@@ -141,6 +141,7 @@ def predict_views(
             if progress is not None:
                 done.update(batch["ids"], (failure.id for failure in batch["failures"]))
                 progress(len(done))
+            del batch  # gone before the next one is read
     finally:
         watch.end()
         for module, training in modes:
@@ -203,7 +204,7 @@ def _merged(task: Task, batch: Mapping[str, Any], outputs: Floats) -> list[ClipP
         if not np.isfinite(outputs[views]).all():
             raise MienError(f"the model gives values that are not finite for clip {id_!r}; its weights are unusable")
         if task.config.level == "clip":
-            output, truth = task.merge(outputs[views])[None], target[views[:1]]
+            output, truth = task.digest(task.merge(outputs[views])[None]), target[views[:1]]
             clips.append(ClipPrediction(id_, output, _exact(truth), np.full(1, np.nan), len(views)))
         else:
             clips.append(_merged_frames(task, id_, batch, outputs, views))
@@ -231,7 +232,7 @@ def _merged_frames(
         same_frame = order[first[frames] + np.arange(count)[:, None]]
         merged[frames] = task.merge(values[same_frame])
     kept = order[first]
-    return ClipPrediction(id_, merged, _exact(truth[kept]), times[seen][kept], len(views))
+    return ClipPrediction(id_, task.digest(merged), _exact(truth[kept]), times[seen][kept], len(views))
 
 
 def _exact(truth: NDArray[Any]) -> NDArray[Any]:

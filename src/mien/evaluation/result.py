@@ -104,8 +104,7 @@ class EvaluationResult:
         found = {}
         for number, name in enumerate(names):
             known = ~np.isnan(truth[:, number])
-            first = len(names) + number * bins
-            told = output[known, first : first + bins].argmax(axis=1)
+            told = output[known, len(names) + number].astype(np.int64)
             true = np.clip(np.floor((truth[known, number] + 1) * (bins / 2)), 0, bins - 1).astype(np.int64)
             found[name] = confusion_matrix(true, told, bins)
         return found

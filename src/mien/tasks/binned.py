@@ -145,5 +145,11 @@ class Binned(Task):
         """Probabilities of the bins, ``(..., K N)``, output by output."""
         return self._scores(outputs.float())[..., :-1].softmax(dim=-1).flatten(-2)
 
+    def digest(self, merged: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values, then the number of every output's most probable bin: ``(..., 2 K)``."""
+        count = len(self.config.outputs)
+        told = merged[..., count:].reshape(*merged.shape[:-1], count, self.options.bins)
+        return np.concatenate([merged[..., :count], told.argmax(axis=-1)], axis=-1)
+
     def metrics(self) -> tuple[str, ...]:
         return ("ccc", "pearson", "mse", "rmse", "mae")

@@ -68,6 +68,14 @@ class Task:
         """What ``read`` leaves out and a report shows (probabilities of bins), ``(..., E)``; None where nothing is."""
         return None
 
+    def digest(self, merged: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What judging keeps of ``read`` and ``details`` side by side, ``(..., K + E)``, once views are merged.
+
+        The first K columns stay as they are; details shrink to what the figures need, since they are kept for every
+        frame of a corpus.
+        """
+        return merged
+
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of ``read``."""
         return self.config.outputs

@@ -46,7 +46,7 @@ class Validation:
         order = EpochOrder(
             recipe.seed,
             len(dataset),
-            recipe.part,
+            dataset.at_once(recipe.part),
             shuffle=False,
             drop_last=False,
             rank=fabric.global_rank,
