@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from mien.checkpoints.bundle import load
 from mien.checkpoints.files import read_weights
@@ -19,7 +21,9 @@ from mien.data.manifest import Manifest
 from mien.errors import UsageError
 from mien.evaluation import calibrating, evaluate
 from mien.evaluation.calibrating import calibrate, fit_temperature, probabilities
+from mien.evaluation.given import judge_file
 from mien.models.familiarity import distance
+from mien.models.specification import TaskConfig
 
 
 def draw(temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,6 +85,77 @@ def test_a_run_is_calibrated_in_place(
     again = calibrate(folder, coverage=None)
     assert again.temperature == pytest.approx(told["temperature"], rel=1e-3)
     assert (folder / "bundle/README.md").read_text().count("## Calibration") == 1
+
+
+def test_a_temperature_for_classes_per_frame(
+    corpus: Manifest, make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that a plain search over all validation frames finds; evaluation then uses it, and abstains by frame."""
+    monkeypatch.setattr(calibrating, "FEWEST", 4)
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        labels = ["bright" if number % 2 ^ (rng.random() < 0.25) else "dark" for _ in range(20)]
+        table = pd.DataFrame({"time": np.arange(20) / 25, "label": labels})
+        table.to_csv(tmp_path / f"{number}.csv", index=False)
+    frame = corpus.frame.assign(
+        path=[str(corpus.root / path) for path in corpus.frame["path"]],
+        labels=[str(tmp_path / f"{number}.csv") for number in range(12)],
+    )
+    manifest = Manifest(frame, corpus.root)
+    task = TaskConfig(kind="classification", outputs=("dark", "bright"), level="frame")
+    bundle = make_bundle(tmp_path / "frames", task, [-20.0, 20.0], [9.0, -9.0])
+    before = evaluate(bundle, manifest, "validation").predictions
+    raw, truth = np.log(before.output), before.truth
+
+    def surprise(temperature: float) -> float:
+        return log_loss(truth, softmax(raw / temperature, axis=1), labels=[0, 1])
+
+    found = calibrate(bundle, manifest, coverage=0.6)
+    assert (found.clips, found.answers) == (4, 80)
+    grid = np.geomspace(1, 20, 2000)
+    best = grid[np.argmin([surprise(one) for one in grid])]
+    assert 2 < best < 15
+    assert found.temperature == pytest.approx(best, rel=5e-3)
+    assert found.after["nll"] == pytest.approx(surprise(found.temperature), abs=1e-6)
+    after = evaluate(bundle, manifest, "validation")
+    np.testing.assert_allclose(after.predictions.output, softmax(raw / found.temperature, axis=1), atol=1e-4)
+    assert after.answered is not None
+    table = after.table()
+    sure = table[["dark", "bright"]].max(axis=1) >= found.calibration.confidence
+    assert (table["abstain"] == np.where(sure, "", "low confidence")).all()
+    assert after.answered.coverage == pytest.approx(found.answered) == sure.mean()
+
+
+def test_evaluation_says_what_would_not_be_answered(
+    run: Callable[..., Path], corpus: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Clips that a calibrated bundle abstains from keep their row and get a reason; figures are given without them."""
+    monkeypatch.setattr(calibrating, "FEWEST", 4)
+    folder = run()
+    assert "abstain" not in evaluate(folder, corpus).table()
+    calibrate(folder, coverage=0.5)
+    noted = Manifest(
+        corpus.frame.assign(face_size=[80.0] * 11 + [20.0], light=[0.5] * 9 + [0.01, 0.5, 0.5]), corpus.root
+    )
+    result = evaluate(folder, noted)
+    table = result.table().set_index("id")
+    least = load(folder).specification.calibration.confidence
+    sure = table[["dark", "bright"]].max(axis=1) >= least
+    expected = {"clip09": "too dark", "clip11": "too small"}
+    assert dict(table["abstain"]) == {
+        id_: expected.get(id_, "" if sure[id_] else "low confidence") for id_ in table.index
+    }
+    assert result.answered.coverage == (table["abstain"] == "").mean()
+    kept = table[table["abstain"] == ""]
+    summary = result.summary()["answered"]
+    assert summary["clips"] == len(kept)
+    assert summary["reasons"] == dict(table.loc[table["abstain"] != "", "abstain"].value_counts())
+    war = next(score for score in summary["scores"] if score["name"] == "war")
+    assert war["value"] == (kept["truth"] == kept["prediction"]).mean()
+    paths = result.write(tmp_path / "out")
+    assert pd.read_csv(paths["predictions"], keep_default_na=False)["abstain"].tolist() == table["abstain"].tolist()
+    assert "With abstaining" in paths["report"].read_text()
+    assert judge_file(paths["predictions"])["war"].value == result["war"].value
 
 
 def test_too_few_clips_and_no_probabilities(run: Callable[..., Path], reader: Path, corpus: Manifest) -> None:

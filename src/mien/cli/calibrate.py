@@ -44,6 +44,7 @@ def calibrate(
         summary = {
             "bundle": str(found.bundle),
             "clips": found.clips,
+            "answers": found.answers,
             "temperature": found.temperature,
             "before": found.before,
             "after": found.after,
@@ -53,15 +54,14 @@ def calibrate(
         }
         typer.echo(json.dumps(summary, indent=1))
         return
-    typer.echo(f"{found.bundle}: fitted on {found.clips} validation clips")
+    frames = f", {found.answers} frames" if found.answers != found.clips else ""
+    typer.echo(f"{found.bundle}: fitted on {found.clips} validation clips{frames}")
     if found.temperature is None:
-        typer.echo("no temperature: the task gives values, not probabilities of whole clips")
+        typer.echo("no temperature: the task gives values, not probabilities")
     else:
         typer.echo(f"temperature {found.temperature:.3f}")
         for name, title in (("nll", "negative log-likelihood"), ("ece", "expected calibration error")):
-            typer.echo(f"  {title} on these clips {found.before[name]:.3f} → {found.after[name]:.3f}")
+            typer.echo(f"  {title} on them {found.before[name]:.3f} → {found.after[name]:.3f}")
     if limits.confidence is not None:
-        typer.echo(
-            f"abstains below a confidence of {limits.confidence:.3f}: answers {found.answered:.0%} of these clips"
-        )
+        typer.echo(f"abstains below a confidence of {limits.confidence:.3f}: answers {found.answered:.0%} of them")
     typer.echo(f"out of distribution: features more than {limits.limit:.3g} spreads from those of training")

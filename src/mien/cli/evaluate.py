@@ -11,6 +11,7 @@ import typer
 from mien.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from mien.evaluation.abstention import Answered
     from mien.evaluation.missing import Missing
     from mien.evaluation.paired import Paired
     from mien.evaluation.result import EvaluationResult
@@ -157,6 +158,8 @@ def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Pat
         units = f"{score.interval.units} {result.unit}{'s' if score.interval.units != 1 else ''}"
         typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n = {score.n} {score.counted}, {units}")
     typer.echo(f"  corpus seen in training: {result.part.seen.mark}")
+    if result.answered is not None:
+        _print_answered(result.answered, width)
     if paired is not None:
         _print_paired(paired, width)
     if result.missing is not None:
@@ -167,6 +170,17 @@ def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Pat
         typer.echo(f"  note: {note}")
     for name, path in paths.items():
         typer.echo(f"{name}: {path}")
+
+
+def _print_answered(answered: Answered, width: int) -> None:
+    from mien.evaluation.report import interval_text
+
+    told = ", ".join(f"{count} {reason}" for reason, count in answered.counts.items())
+    typer.echo(
+        f"answered, as the bundle is calibrated: {100 * answered.coverage:.1f} %{f' (left: {told})' if told else ''}"
+    )
+    for score in answered.scores if told else ():
+        typer.echo(f"  {score.title:{width}}  {interval_text(score):24} n = {score.n} {score.counted}")
 
 
 def _print_missing(missing: Missing) -> None:

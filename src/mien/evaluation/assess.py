@@ -22,6 +22,7 @@ from mien.data.protocol import Protocol
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.data.targets import TargetSpec
 from mien.errors import MienError, UsageError
+from mien.evaluation.abstention import answered, reasons
 from mien.evaluation.classes import by_class
 from mien.evaluation.cost import CostMeter, count_macs, count_parameters, one_view
 from mien.evaluation.groups import by_group, representatives
@@ -34,7 +35,7 @@ from mien.evaluation.scores import judge, score
 from mien.evaluation.smoothing import apply
 from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
 from mien.files import sha256
-from mien.models.specification import Inputs
+from mien.models.specification import Calibration, Inputs
 from mien.tasks import Task
 
 # Told how many of how many clips are done.
@@ -141,7 +142,9 @@ def evaluate(
     if bundle.specification.smoothing and not settings.raw:
         predictions = apply(bundle.specification.smoothing, predictions)
         used["smoothing"] = bundle.specification.smoothing_text()
-    result = judged(task, weights, manifest, chosen, predictions, names_for(task, metrics), used, cost)
+    known = bundle.specification.calibration
+    names = names_for(task, metrics)
+    result = judged(task, weights, manifest, chosen, predictions, names, used, cost, calibration=known)
     inputs = bundle.specification.inputs
     if len(inputs.streams) < 2 or inputs.video is not None or task.per_group or task.config.level == "frame":
         return result
@@ -169,8 +172,9 @@ def judged(
     settings: dict[str, Any],
     cost: dict[str, Any] | None = None,
     probable: bool = True,
+    calibration: Calibration | None = None,
 ) -> EvaluationResult:
-    """The result of predictions; arguments as in ``EvaluationResult``.
+    """The result of predictions; arguments as in ``EvaluationResult``, ``calibration`` of the bundle.
 
     Raises:
         MienError: no clip could be read.
@@ -183,8 +187,8 @@ def judged(
         part = replace(part, ids=tuple(sorted(set(representatives(manifest, part.ids).values()))))
         predictions = by_group(predictions, manifest)
     ids = predictions.ids
-    units = units_of(manifest, ids)
-    judgements = judge(task, predictions, names, units, videos_of(manifest, ids))
+    units, videos = units_of(manifest, ids), videos_of(manifest, ids)
+    judgements = judge(task, predictions, names, units, videos)
     drawn = settings["level"], settings["replicates"], settings["seed"]
     groups = subgroups_of(manifest, ids, settings["groups"])
     alone = sum(unit.startswith("\0") for unit in units or ())
@@ -215,6 +219,9 @@ def judged(
         groups=by_subgroup(task, predictions, groups, units, *drawn),
         cost=cost or {},
         probable=probable,
+        answered=None
+        if calibration is None
+        else answered(task, predictions, reasons(task, predictions, manifest, calibration), units, videos, *drawn),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,6 @@ from mien.evaluation.tallies import Floats
 from mien.models.contract import Recogniser
 from mien.models.familiarity import distance
 from mien.models.specification import Calibration
-from mien.tasks import Task
 
 FEWEST = 10  # clips: fewer fit nothing
 COLDEST, HOTTEST = 0.05, 20.0
@@ -41,14 +41,16 @@ class Calibrated:
     Attributes:
         bundle: folder.
         clips: held-out clips that it was fitted on.
+        answers: of the model to those clips: one per clip, or one per frame.
         temperature: None where the task gives no probabilities.
-        before, after: on those very clips, by name: ``nll`` (nats), ``ece``; empty where there is no temperature.
+        before, after: on those very answers, by name: ``nll`` (nats), ``ece``; empty where there is no temperature.
         calibration: as stored.
-        answered: share of those clips that the limits let the model answer.
+        answered: share of those answers that the limits let the model give.
     """
 
     bundle: Path
     clips: int
+    answers: int
     temperature: float | None
     before: dict[str, float]
     after: dict[str, float]
@@ -58,12 +60,21 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class _Seen:
-    """Views of clips: raw outputs ``(V, K)``, features ``(V, D)``, number of the clip, and the truth of every clip."""
+    """What the model said of views, and the truth.
+
+    Attributes:
+        outputs: raw ``(R, K)``: of every view, or of every frame of every window.
+        answer: ``(R,)`` which answer they belong to: that on a clip, or on one of its frames.
+        truth: class of every answer ``(A,)``; negative where unknown.
+        features: of every view or window, ``(V, D)``.
+        clips: how many.
+    """
 
     outputs: Floats
-    features: Floats
-    clip: NDArray[np.int64]
+    answer: NDArray[np.int64]
     truth: NDArray[np.int64]
+    features: Floats
+    clips: int
 
 
 def calibrate(
@@ -74,13 +85,14 @@ def calibrate(
 ) -> Calibrated:
     """Fit and store, in place, a bundle's calibration. The weights stay as they are.
 
-    Temperature (Guo et al. 2017): the raw outputs of a classification of clips are divided by the number that makes
-    the held-out clips likeliest. Which class is the likeliest never changes for a single view.
+    Temperature (Guo et al. 2017): the raw outputs of a classification, of clips or of frames, are divided by the number
+    that makes the truth of held-out clips likeliest. Which class is the likeliest never changes for a single view.
 
     Args:
         source: folder of a run or bundle.
         manifest: corpus whose validation part is used; by default that of the run.
-        coverage: share of the held-out clips that should be answered: it sets the least confidence; None sets none.
+        coverage: share of the held-out clips (or frames) that should be answered, which sets the least confidence; None
+            sets none.
         settings: views, device, streams.
 
     Raises:
@@ -104,17 +116,19 @@ def calibrate(
     limit = MARGIN * float(np.quantile(far, TAIL))
     task, temperature, before, after, least = bundle.task, None, {}, {}, None
     answered = 1.0
-    if _gives_probabilities(task):
-        temperature = fit_temperature(seen.outputs, seen.clip, seen.truth)
+    if task.kind == "classification":
+        if not (seen.truth >= 0).any():
+            raise UsageError(f"{corpus.name}: no validation clip has a known class; a temperature cannot be fitted")
+        temperature = fit_temperature(seen.outputs, seen.answer, seen.truth)
         before, after = (_figures(seen, value) for value in (1.0, temperature))
         if coverage is not None:
-            sure = probabilities(seen.outputs, seen.clip, temperature).max(axis=1)
+            sure = probabilities(seen.outputs, seen.answer, temperature).max(axis=1)
             least = float(np.quantile(sure, 1.0 - coverage))
             answered = float((sure >= least).mean())
     elif coverage is not None:
         raise UsageError(f"the task {task.kind} gives values, not probabilities: it has no confidence; leave coverage")
     calibration = Calibration(
-        clips=len(seen.truth),
+        clips=seen.clips,
         protocol=held_out.digest,
         confidence=least,
         mean=tuple(float(f"{value:.6g}") for value in mean),
@@ -122,33 +136,32 @@ def calibrate(
         limit=float(f"{limit:.6g}"),
     )
     _store(bundle, calibration, temperature)
-    return Calibrated(bundle.folder, len(seen.truth), temperature, before, after, calibration, answered)
+    return Calibrated(bundle.folder, seen.clips, len(seen.truth), temperature, before, after, calibration, answered)
 
 
-def fit_temperature(outputs: Floats, clip: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """The temperature under which the truth of the clips is likeliest, their views merged.
+def fit_temperature(outputs: Floats, answer: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """The temperature under which the truth of the clips (or frames) is likeliest, their views merged.
 
     Args:
-        outputs: raw, ``(V, K)``, one row per view.
-        clip: which clip a view belongs to, ``(V,)``.
-        truth: class of every clip ``(N,)``; negative where unknown.
+        outputs, answer, truth: raw ``(R, K)``, ``(R,)`` which clip or frame a row belongs to, and its class ``(A,)``;
+            negative where unknown.
     """
 
     def cost(logarithm: float) -> float:
-        return _surprise(probabilities(outputs, clip, float(np.exp(logarithm))), truth)
+        return _surprise(probabilities(outputs, answer, float(np.exp(logarithm))), truth)
 
     best = minimize_scalar(cost, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(best.x))
 
 
-def probabilities(outputs: Floats, clip: NDArray[np.int64], temperature: float) -> Floats:
-    """Mean over views of ``softmax(outputs / temperature)``: ``(N, K)``."""
+def probabilities(outputs: Floats, answer: NDArray[np.int64], temperature: float) -> Floats:
+    """Mean over views of ``softmax(outputs / temperature)``: ``(A, K)``."""
     scaled = outputs / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     scaled /= scaled.sum(axis=1, keepdims=True)
-    sums = np.zeros((int(clip.max()) + 1, outputs.shape[1]))
-    np.add.at(sums, clip, scaled)
-    return np.asarray(sums / np.bincount(clip)[:, None])
+    sums = np.zeros((int(answer.max()) + 1, outputs.shape[1]))
+    np.add.at(sums, answer, scaled)
+    return np.asarray(sums / np.bincount(answer)[:, None])
 
 
 def _surprise(p: Floats, truth: NDArray[np.int64]) -> float:
@@ -157,12 +170,8 @@ def _surprise(p: Floats, truth: NDArray[np.int64]) -> float:
 
 
 def _figures(seen: _Seen, temperature: float) -> dict[str, float]:
-    p, known = probabilities(seen.outputs, seen.clip, temperature), seen.truth >= 0
+    p, known = probabilities(seen.outputs, seen.answer, temperature), seen.truth >= 0
     return {"nll": _surprise(p, seen.truth), "ece": reliability(seen.truth[known], p[known]).error}
-
-
-def _gives_probabilities(task: Task) -> bool:
-    return task.kind == "classification" and task.config.level == "clip"
 
 
 def _trained(corpus: Manifest, record: TrainingRecord | None) -> list[str]:
@@ -177,31 +186,50 @@ def _trained(corpus: Manifest, record: TrainingRecord | None) -> list[str]:
 @torch.inference_mode()
 def _look(bundle: Bundle, corpus: Manifest, ids: Sequence[str], settings: EvaluationSettings) -> _Seen:
     """Run the bundle over clips; those that cannot be read are left out."""
-    assert bundle.task is not None
+    task = bundle.task
+    assert task is not None
     assert isinstance(bundle.model, Recogniser)
     device = device_named(settings.device)
     model = bundle.model.to(device).eval()
-    outputs, features, clips, truth, count = [], [], [], [], 0
-    for batch in evaluation_loader(corpus, ids, bundle.specification.inputs, bundle.task, settings):
+    features, parts, answers = [], [], 0
+    clips: set[str] = set()  # a long one comes in several parts
+    for batch in evaluation_loader(corpus, ids, bundle.specification.inputs, task, settings):
         if not batch["ids"]:
             continue
         inputs = {k: v.to(device) for k, v in batch.items() if isinstance(v, Tensor) and k not in NOT_INPUTS}
         made = model.encoder.forward_features(inputs)
-        raw: Tensor = model.head(made, inputs)
-        outputs.append(raw.double().cpu().numpy().reshape(len(raw), -1))
         features.append(made.pooled.double().cpu().numpy())
-        clips.append(batch["clip"].numpy() + count)
-        count += len(batch["ids"])
-        if _gives_probabilities(bundle.task):
-            first = np.unique(batch["clip"].numpy(), return_index=True)[1]
-            truth.append(batch["target"].numpy()[first].astype(np.int64))
-        else:
-            truth.append(np.full(len(batch["ids"]), -100))
-    if not count:
+        clips.update(batch["ids"])
+        if task.kind == "classification":
+            raw = model.head(made, inputs).double().cpu().numpy()
+            outputs, answer, truth = (_of_frames if task.config.level == "frame" else _of_clips)(raw, batch)
+            parts.append((outputs, answer + answers, truth))
+            answers += len(truth)
+    if not clips:
         raise MienError("none of the clips could be read")
-    widths = {part.shape[1] for part in outputs}
-    joined = np.concatenate(outputs) if len(widths) == 1 else np.zeros((sum(map(len, outputs)), 0))
-    return _Seen(joined, np.concatenate(features), np.concatenate(clips), np.concatenate(truth))
+    if not parts:
+        none = np.zeros(0, dtype=np.int64)
+        return _Seen(np.zeros((0, 0)), none, np.full(len(clips), -100), np.concatenate(features), len(clips))
+    joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    return _Seen(joined[0], joined[1], joined[2], np.concatenate(features), len(clips))
+
+
+def _of_clips(raw: Floats, batch: Mapping[str, Any]) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """``outputs``, ``answer`` and ``truth`` of ``_Seen`` for one batch; an answer per clip."""
+    _, first, answer = np.unique(batch["clip"].numpy(), return_index=True, return_inverse=True)
+    return raw.reshape(len(raw), -1), answer, batch["target"].numpy()[first].astype(np.int64)
+
+
+def _of_frames(raw: Floats, batch: Mapping[str, Any]) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """The same with an answer per frame, which overlapping windows share; padding takes no part."""
+    index = batch["index"].numpy()
+    if index.shape != raw.shape[:2]:
+        raise UsageError(f"a view has {index.shape[1]} frame(s) and the model answers for {raw.shape[1]}")
+    real = (index >= 0) & (np.arange(index.shape[1]) < batch["length"].numpy()[:, None])
+    clip = np.broadcast_to(batch["clip"].numpy()[:, None], index.shape)
+    frames = np.stack([clip[real], index[real]], axis=1)
+    _, first, answer = np.unique(frames, axis=0, return_index=True, return_inverse=True)
+    return raw[real], answer.reshape(-1), batch["target"].numpy()[real][first].astype(np.int64)
 
 
 def _store(bundle: Bundle, calibration: Calibration, temperature: float | None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mien.data.manifest import Manifest
+from mien.evaluation.abstention import Answered
 from mien.evaluation.classes import ClassScore
 from mien.evaluation.metrics import confusion_matrix
 from mien.evaluation.parts import Part
@@ -24,7 +25,7 @@ from mien.tasks.tenths import confusion_by_tenths, dominant_confusion
 if TYPE_CHECKING:
     from mien.evaluation.missing import Missing
 
-FIXED_COLUMNS = ("id", "path", "start", "end", "subject", "time", "truth", "prediction")
+FIXED_COLUMNS = ("id", "path", "start", "end", "subject", "time", "truth", "prediction", "abstain")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class EvaluationResult:
         cost: what judging took: parameters, multiplications, seconds, memory; empty where no model ran.
         probable: the outputs of a classification are probabilities, not only the chosen class.
         missing: scores with modalities missing, where they were asked for.
+        answered: what is left where the bundle abstains; None where it is not calibrated.
     """
 
     task: Task
@@ -81,6 +83,7 @@ class EvaluationResult:
     cost: dict[str, Any] = field(default_factory=dict)
     probable: bool = True
     missing: Missing | None = None
+    answered: Answered | None = None
 
     def __getitem__(self, name: str) -> Score:
         """A score by name; raises ``KeyError``."""
@@ -135,7 +138,8 @@ class EvaluationResult:
         """Predictions: one row per clip (or frame) with id, path, truth, prediction and one column per output.
 
         Classes: ``truth`` and ``prediction`` are names, outputs probabilities. Values: ``truth_<name>`` beside
-        ``<name>``. An output named as a fixed column becomes ``output_<name>``.
+        ``<name>``. An output named as a fixed column becomes ``output_<name>``. ``abstain`` of a calibrated bundle: why
+        it would not answer, empty where it would.
         """
         predictions = self.predictions
         rows = self.manifest.select(predictions.ids).frame
@@ -152,6 +156,8 @@ class EvaluationResult:
         else:
             for column, name in enumerate(self.task.columns()):
                 table[f"truth_{name}"] = truth[:, column]
+        if self.answered is not None:
+            table["abstain"] = list(self.answered.reasons)
         for column, name in enumerate(self.task.columns()):
             table[f"output_{name}" if name in FIXED_COLUMNS else name] = output[:, column]
         return table

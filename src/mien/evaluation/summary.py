@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import __version__
+from mien.evaluation.abstention import Answered
 from mien.evaluation.calibration import reliability
 from mien.evaluation.classes import ClassScore
 from mien.evaluation.intervals import Interval
@@ -47,6 +48,8 @@ def summarise(result: EvaluationResult) -> dict[str, Any]:
         if result.probable:
             summary["reliability"] = _reliability(result)
             summary["risk_coverage"] = _risk_coverage(result)
+    if result.answered is not None:
+        summary["answered"] = _answered(result.answered)
     if result.groups:
         summary["groups"] = [_group(one) for one in result.groups]
     if result.task.bins is not None:
@@ -70,6 +73,16 @@ def _risk_coverage(result: EvaluationResult) -> dict[str, Any] | None:
         return None
     curve = risk_coverage(predictions.truth, predictions.output)
     return {"mean_risk": curve.area, "ideal": curve.ideal, "table": curve.table()}
+
+
+def _answered(found: Answered) -> dict[str, Any]:
+    """Coverage, why the rest is not answered, and the task's metrics over what is."""
+    return {
+        "coverage": found.coverage,
+        "clips": found.clips,
+        "reasons": found.counts,
+        "scores": [_score(score) for score in found.scores],
+    }
 
 
 def _score(score: Score) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from mien.inference.settings import PredictSettings
 from mien.inference.timeline import Floats, Rows, complete
+from mien.models.abstention import DARK, NO_FACE, SMALL, STRANGE, UNSURE
 from mien.models.specification import Calibration
 
-NO_FACE, SMALL, DARK, STRANGE, UNSURE = "no face", "too small", "too dark", "out of distribution", "low confidence"
 _LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 

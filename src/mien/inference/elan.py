@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mien.files import complete
-from mien.inference.abstention import NO_FACE
 from mien.inference.timeline import NOBODY, Timeline
+from mien.models.abstention import NO_FACE
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"

@@ -15,9 +15,9 @@ import pandas as pd
 from mien.errors import UsageError
 from mien.files import complete
 from mien.inference import charts
-from mien.inference.abstention import NO_FACE
 from mien.inference.colours import class_colour, face_colour
 from mien.inference.timeline import NOBODY, FileInfo, Timeline
+from mien.models.abstention import NO_FACE
 from mien.pages import FOOTER, page
 
 _NOTE = (

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mien.models.abstention import LEAST_FACE, LEAST_LIGHT
+
 
 class PredictSettings(BaseModel):
     """Settings of ``predict`` and ``embed``.
@@ -39,8 +41,8 @@ class PredictSettings(BaseModel):
     gap: float = Field(default=1.0, ge=0)
     batch: int | None = Field(default=None, ge=1)
     features: Literal["pooled", "frames"] = "pooled"
-    least_face: float = Field(default=32.0, ge=0)
-    least_light: float = Field(default=20.0, ge=0, le=255)
+    least_face: float = Field(default=LEAST_FACE, ge=0)
+    least_light: float = Field(default=LEAST_LIGHT, ge=0, le=255)
     confidence: float | None = Field(default=None, ge=0, le=1)
     detector: Path | None = None
     device: str = "cpu"

@@ -96,6 +96,7 @@ def _of_one(source: Source, look: Look, found: list[Table], several: bool) -> It
         if kind in SHOWN and ("missing" in summary or not kind.startswith("missing")):
             yield card(f"{CAPTIONS[kind]}{name}", image(content, CAPTIONS[kind]))
     yield _shown(tables.missing(source), found, source, several)
+    yield _shown(tables.answered(source), found, source, several)
     for table in tables.groups(source):
         yield _shown(table, found, source, several)
     pictures = []

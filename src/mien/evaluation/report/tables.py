@@ -131,6 +131,21 @@ def missing(source: Source) -> Table | None:
     return Table("missing", f"With modalities missing, {source.name}", head, rows, mark=mark(source))
 
 
+def answered(source: Source) -> Table | None:
+    """Metrics of all and of what a calibrated bundle answers; None where it is not calibrated or answers everything."""
+    found = (source.summary or {}).get("answered")
+    if not found or not found["reasons"]:
+        return None
+    rows = tuple(
+        (score["title"], estimate(source.score(score["name"])), estimate(score), f"{score['n']} {score['counted']}")
+        for score in found["scores"]
+    )
+    told = ", ".join(f"{reason} {count}" for reason, count in found["reasons"].items())
+    note = f"Answered: {100 * found['coverage']:.1f} %. Not answered: {told}. The limits are those of the bundle."
+    head = ("metric", "everything answered", "with abstaining", "n")
+    return Table("answered", f"With abstaining, {source.name}", head, rows, note, mark(source))
+
+
 def differences(sources: Sequence[Source]) -> tuple[Table | None, list[str]]:
     """Every two systems on the same clips, and sentences about those that cannot be compared."""
     pairs: list[tuple[Source, Source, Paired]] = []
