@@ -79,7 +79,7 @@ def test_low_confidence_and_the_order_of_reasons() -> None:
 def test_brightness_is_luma() -> None:
     picture = np.zeros((32, 32, 3), dtype=np.uint8)
     picture[..., 1] = 200
-    assert brightness(picture) == pytest.approx(0.7152 * 200)
+    assert brightness(picture) == pytest.approx(0.587 * 200)  # Rec. ITU-R BT.601, as everywhere
 
 
 def test_every_output_says_it(classified: Timeline, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from mien import media
 from mien.errors import MienError
 from mien.media.clip import Clip
+from mien.media.picture import LUMA
 from mien.models.specification import Inputs, SoundInput, VideoInput
 
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. ITU-R BT.601
 _DEFAULT_STEP = 0.04
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
+from mien.media.picture import luma
 
 SILENCE = -100.0  # dB; digital silence has no logarithm
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. ITU-R BT.601
 
 
 def light(crop: NDArray[np.uint8]) -> float:
     """Mean luma of a picture ``(H, W, 3)``: 0 black to 1 white."""
-    return float(_luma(crop).mean()) / 255.0
+    return float(luma(crop).mean()) / 255.0
 
 
 def sharpness(crop: NDArray[np.uint8]) -> float:
@@ -26,7 +26,7 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
     Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000. It grows with detail and with noise,
     and falls when a small face is enlarged; compare clips of one size.
     """
-    grey = _luma(crop)
+    grey = luma(crop)
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4.0 * inner
     return float(laplacian.var())
@@ -64,7 +64,3 @@ def good_enough(
             f"{manifest.name}: no training clip is within lowest={dict(lowest)} and highest={dict(highest)}; relax them"
         )
     return list(keep.index[keep])
-
-
-def _luma(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return crop.astype(np.float32) @ _LUMA

@@ -1,4 +1,4 @@
-"""Cuts between shots, from small luminance and colour statistics. No torch here."""
+"""Cuts between shots, from small brightness and colour statistics. No torch here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces.types import Image
+from mien.media.picture import luma
 
 ROWS, COLUMNS, DENSITY = 18, 32, 6  # cells of the thumbnail, and samples per cell along each side
-CHANGE = 0.05  # mean change of cell luminance (0..1); within a shot it was at most 0.033 on real recordings
+CHANGE = 0.05  # mean change of cell luma (0..1); within a shot it was at most 0.033 on real recordings
 COLOURS = 0.12  # share of pixels that changed colour bin; within a shot at most 0.03, across cuts 0.17 and more
 SURGE = 3.0  # and both must exceed the recent mean this many times, so that shake and fast pans are no cuts
 
@@ -39,12 +40,12 @@ class CutDetector:
 
 
 def _statistics(image: Image) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Mean luminance of 18 x 32 cells, 0..1, and the shares of 64 colours."""
+    """Mean luma of 18 x 32 cells, 0..1, and the shares of 64 colours."""
     height, width = image.shape[:2]
     rows = ((np.arange(ROWS * DENSITY) + 0.5) * height / (ROWS * DENSITY)).astype(np.intp)
     columns = ((np.arange(COLUMNS * DENSITY) + 0.5) * width / (COLUMNS * DENSITY)).astype(np.intp)
     sample = image[rows[:, None], columns]
-    luminance = sample.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255
-    cells = luminance.reshape(ROWS, DENSITY, COLUMNS, DENSITY).mean(axis=(1, 3))
+    brightness = luma(sample) / 255
+    cells = brightness.reshape(ROWS, DENSITY, COLUMNS, DENSITY).mean(axis=(1, 3))
     bins = (sample >> 6).astype(np.intp) @ np.array([16, 4, 1])
     return cells, np.bincount(bins.ravel(), minlength=64) / bins.size

@@ -8,15 +8,14 @@ import numpy as np
 
 from mien.inference.settings import PredictSettings
 from mien.inference.timeline import Floats, Rows, complete
+from mien.media.picture import LUMA
 from mien.models.abstention import DARK, NO_FACE, SMALL, STRANGE, UNSURE
 from mien.models.specification import Calibration
-
-_LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 
 def brightness(image: np.ndarray) -> float:
     """Mean luma 0..255 of a uint8 RGB picture ``(H, W, 3)``; every fourth row and column is enough."""
-    return float(image[::4, ::4].reshape(-1, 3).mean(axis=0) @ _LUMA)
+    return float(image[::4, ::4].reshape(-1, 3).mean(axis=0) @ LUMA)
 
 
 def reasons(

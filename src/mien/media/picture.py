@@ -1,4 +1,4 @@
-"""From a decoded frame to an upright picture of square pixels."""
+"""From a decoded frame to an upright picture of square pixels, and how bright one is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
+
+LUMA = np.array([0.299, 0.587, 0.114])  # shares of red, green and blue, Rec. ITU-R BT.601; everywhere in mien
 
 # FFmpeg has quick and accurate converters to RGB for these, as long as the size stays; its general converter needs the
 # flags to be within one level of the standard's formula (without them, white is 253).
@@ -56,6 +58,12 @@ class Orientation:
         if self.transpose:
             image = image.transpose(1, 0, 2)
         return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+
+
+def luma(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luma 0..255 of RGB pixels ``(..., 3)``: ``(...)``."""
+    pixels: NDArray[np.float32] = image.astype(np.float32) @ LUMA.astype(np.float32)
+    return pixels
 
 
 def shown_size(width: int, height: int, pixel_aspect: float, orientation: Orientation) -> tuple[int, int]:
