@@ -36,10 +36,10 @@ def extract(
     """
     from mien.data.manifest import Manifest
     from mien.data.streams import STORE
-    from mien.evaluation.assess import device_named
     from mien.extraction.contract import parse_requests
     from mien.extraction.extract import extract as run
     from mien.extraction.kinds import make_extractor
+    from mien.models.device import device_named
 
     requests = parse_requests(features)
     manifest = Manifest.read(data)

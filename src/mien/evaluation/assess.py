@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -35,6 +34,7 @@ from mien.evaluation.scores import judge, score
 from mien.evaluation.smoothing import apply
 from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
 from mien.files import sha256
+from mien.models.device import device_named
 from mien.models.specification import Calibration, Inputs
 from mien.tasks import Task
 
@@ -248,18 +248,6 @@ def evaluation_loader(
     batch = dataset.at_once(settings.batch)
     order = EpochOrder(settings.seed, len(dataset), batch, shuffle=False, drop_last=False, rank=rank, world=world)
     return ClipLoader(dataset, order, settings.workers, max_unreadable=None)
-
-
-def device_named(name: str) -> torch.device:
-    """A device by its name; ``auto`` is CUDA where there is one. Raises ``UsageError`` where it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UsageError(f"device {name!r} is not there on this machine; use auto or cpu") from None
-    return device
 
 
 def _on_intervals(units: int, by_subject: bool, unknown: int) -> list[str]:

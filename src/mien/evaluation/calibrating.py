@@ -18,12 +18,13 @@ from mien.checkpoints.files import CARD, read_weights, write_bundle
 from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
-from mien.evaluation.assess import EvaluationSettings, device_named, evaluation_loader
+from mien.evaluation.assess import EvaluationSettings, evaluation_loader
 from mien.evaluation.calibration import reliability
 from mien.evaluation.parts import TrainingRecord, choose
 from mien.evaluation.predictions import NOT_INPUTS
 from mien.evaluation.tallies import Floats
 from mien.models.contract import Recogniser
+from mien.models.device import device_named
 from mien.models.familiarity import distance
 from mien.models.specification import Calibration
 

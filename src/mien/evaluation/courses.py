@@ -8,10 +8,11 @@ from mien.checkpoints.bundle import load, store_smoothing
 from mien.checkpoints.hub import is_hub_id
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
-from mien.evaluation.assess import EvaluationSettings, device_named, evaluation_loader
+from mien.evaluation.assess import EvaluationSettings, evaluation_loader
 from mien.evaluation.parts import TrainingRecord, choose
 from mien.evaluation.predictions import predict_views
 from mien.evaluation.smoothing import check_smoothable, fit
+from mien.models.device import device_named
 from mien.models.specification import Specification
 
 

@@ -18,13 +18,14 @@ from mien.checkpoints.bundle import load
 from mien.data.modalities import modalities_of, span_steps, steps_of, take_out
 from mien.data.seeding import generator
 from mien.errors import UsageError
-from mien.evaluation.assess import EvaluationSettings, device_named, evaluation_loader
+from mien.evaluation.assess import EvaluationSettings, evaluation_loader
 from mien.evaluation.distortions import DISTORTIONS, Distortion, keep_only
 from mien.evaluation.exposure import SEEN
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, units_of, videos_of
 from mien.evaluation.scores import judge, score
 from mien.files import complete, write_json
+from mien.models.device import device_named
 from mien.tasks import Task
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -19,8 +19,9 @@ from mien.data.manifest import Manifest
 from mien.data.order import EpochOrder
 from mien.data.sampling import EvenViews
 from mien.errors import MienError, UsageError
-from mien.evaluation.assess import EvaluationSettings, device_named
+from mien.evaluation.assess import EvaluationSettings
 from mien.files import complete
+from mien.models.device import device_named
 
 
 @torch.inference_mode()

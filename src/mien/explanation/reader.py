@@ -16,9 +16,9 @@ from mien.explanation.gradients import integrated_gradients
 from mien.explanation.occlusion import heat, hide_grid, hide_modalities, hide_moments, hide_places, part_masks
 from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Inputs, Score
-from mien.inference.forward import device_of
 from mien.inference.settings import PredictSettings
 from mien.models.contract import Encoder, Recogniser
+from mien.models.device import device_named
 from mien.models.specification import Calibration
 
 Method = Literal["gradients", "rollout", "occlusion"]
@@ -58,7 +58,7 @@ class Explainer:
         video = bundle.specification.inputs.video
         if video is None:
             raise UsageError(f"the model {bundle.specification.model} sees no pictures, so there is no map of them")
-        self.device = device_of(settings)
+        self.device = device_named(settings.device)
         model = bundle.model.to(self.device).eval()
         if method == "rollout" and not rolls_out(model.encoder):
             raise UsageError(f"{bundle.specification.model} has no attention over its pictures to roll out")

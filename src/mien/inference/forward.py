@@ -18,6 +18,7 @@ from mien.errors import UsageError
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
 from mien.models.contract import Recogniser
+from mien.models.device import device_named
 from mien.models.familiarity import unfamiliarity
 from mien.models.specification import Calibration
 
@@ -38,7 +39,7 @@ class Predictor:
         self.per_frame = self.task.config.level == "frame"
         self.calibration = bundle.specification.calibration
         self.width = len(self.outputs) + self._tells_strangeness
-        self._model = bundle.model.eval().to(device_of(settings))
+        self._model = bundle.model.eval().to(device_named(settings.device))
         self._settings = settings
 
     @property
@@ -69,7 +70,7 @@ class Embedder:
         self.outputs = tuple(f"f{i}" for i in range(encoder.feature_dim))
         self.width = len(self.outputs)
         self.per_frame = settings.features == "frames"
-        self._encoder = encoder.eval().to(device_of(settings))
+        self._encoder = encoder.eval().to(device_named(settings.device))
         self._settings = settings
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -104,26 +105,8 @@ class Reader(Protocol):
         """``(B, T', width)``: one row for a whole window, or one per output over time."""
 
 
-def device_of(settings: PredictSettings) -> torch.device:
-    """The device that the settings ask for.
-
-    Raises:
-        UsageError: it is not there.
-    """
-    name = settings.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device {name!r} is not known; try cpu, cuda or auto") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} is not there: torch sees no CUDA device; take cpu or auto")
-    return device
-
-
 def _precision(settings: PredictSettings) -> torch.autocast:
-    return torch.autocast(device_of(settings).type, dtype=torch.bfloat16, enabled=settings.bf16)
+    return torch.autocast(device_named(settings.device).type, dtype=torch.bfloat16, enabled=settings.bf16)
 
 
 class Batches(Generic[Key]):
@@ -141,7 +124,7 @@ class Batches(Generic[Key]):
     def __init__(self, reader: Reader, settings: PredictSettings, clock: Stopwatch) -> None:
         self._reader = reader
         self._clock = clock
-        self._device = device_of(settings)
+        self._device = device_named(settings.device)
         on_cpu = self._device.type == "cpu"
         self._size = settings.batch or (1 if on_cpu else _BATCH)
         self._side_by_side = (settings.threads or os.cpu_count() or 1) if on_cpu else 1

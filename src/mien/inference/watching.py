@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from mien.faces import MTCNN, FaceTracker, TrackedFace, TrackedFrame, TrackingSettings, YuNet
 from mien.faces.types import Detection, Detector, Floats, Image
-from mien.inference.forward import device_of
 from mien.inference.prefetch import prefetch
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
 from mien.media import Frame, VideoReader
+from mien.models.device import device_named
 
 
 class TimedDetector:
@@ -67,4 +67,4 @@ def make_detector(settings: PredictSettings) -> Detector:
     """The detector that the settings name."""
     if settings.detector is not None:
         return YuNet(settings.detector)
-    return MTCNN(device=device_of(settings))
+    return MTCNN(device=device_named(settings.device))
