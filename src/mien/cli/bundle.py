@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import AsJson, Workers
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, verify, smooth, push and pull bundles.")
 
 Source = Annotated[str, typer.Argument(help="Bundle folder, run, or hub id owner/name[@revision].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -54,7 +55,7 @@ def verify(source: Source, as_json: AsJson = False) -> None:
 def smooth(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle.")],
     data: Annotated[Path, typer.Option(help="Manifest with the validation clips.")],
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
+    workers: Workers = 2,
     as_json: AsJson = False,
 ) -> None:
     """Fit time shift, median filter, centring and scaling of values per frame on validation clips; store them.

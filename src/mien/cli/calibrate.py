@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import AsJson, Device, Streams, Views, Workers
+
 app = typer.Typer(add_completion=False)
 
 
@@ -23,11 +25,11 @@ def calibrate(
         float | None,
         typer.Option(min=0.01, max=1.0, help="Abstain from the least sure: answer this share of validation clips."),
     ] = None,
-    views: Annotated[int, typer.Option(min=1, help="Evenly spaced windows per clip, merged.")] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    streams: Annotated[Path | None, typer.Option(help="Store of feature streams.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    views: Views = 2,
+    workers: Workers = 2,
+    device: Device = "auto",
+    streams: Streams = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a temperature and the limits of trust on validation clips, and store them in the bundle.
 

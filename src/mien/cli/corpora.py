@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import typer
 
+from mien.cli.options import AsJson
 from mien.cli.progress import progress_bar
 
 Layout = Literal["sewa", "msp", "recola"]
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_
 @app.callback()
 def corpora(
     context: typer.Context,
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Known corpora: list, show, look at a manifest, make the synthetic one.
 
@@ -41,7 +42,7 @@ def corpora(
 @app.command()
 def show(
     name: str = typer.Argument(..., help="Name of the corpus."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """What a corpus is, where to ask for it, how it unpacks, its labels, folds and published counts.
 
@@ -66,7 +67,7 @@ def continuous(
     fps: float | None = typer.Option(None, help="Frames per second, where annotations or .npz pictures count frames."),
     grey_mean: float = typer.Option(0.0, help="Mean that was taken from pictures in .npz files."),
     grey_std: float = typer.Option(1.0, help="Standard deviation by which they were divided."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Make a manifest of a corpus with arousal and valence over time (SEWA, MSP-Face, RECOLA).
 
@@ -89,7 +90,7 @@ def pack(
     manifest: Path = typer.Argument(..., help="Manifest (CSV or Parquet) of the corpus."),
     out: Path = typer.Argument(..., help="Folder for shards and their manifest."),
     shard_mib: int = typer.Option(256, min=1, help="Size of a shard in MiB."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Pack a corpus of many small files into tar shards (WebDataset form), to train from disk or object storage.
 
@@ -116,7 +117,7 @@ def synthetic(
     seconds: float = typer.Option(2.0, help="Length of a video."),
     size: int = typer.Option(128, help="Side of the picture in pixels, even."),
     workers: int | None = typer.Option(None, min=1, help="Processes; all processors by default."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Make the procedural corpus: real MP4 files with sound, labels over time, and a manifest.
 
@@ -149,7 +150,7 @@ def join(
     out: Path = typer.Option(..., help="Table to write, .csv or .parquet."),
     classes: str | None = typer.Option(None, help="6, 7, 8, 8-calm, 11, or names; by default those that all have."),
     merge: list[str] | None = typer.Option(None, help="A class that counts as another, calm=neutral; repeatable."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """One manifest of several corpora under shared class names: train on some, test on another.
 
@@ -183,7 +184,7 @@ def divide(
     validation: float = typer.Option(0.0, help="Share of the training people held out for validation."),
     published: bool = typer.Option(False, "--published", help="State shared people instead of refusing them."),
     seed: int = typer.Option(0, help="Seed of everything random."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """Write protocols: every round of a cross-validation, or the manifest's own split.
 
@@ -208,7 +209,7 @@ def check(
     manifest: Path = typer.Argument(..., help="The manifest."),
     protocol: list[Path] | None = typer.Option(None, help="Protocol to check; by default the manifest's own division."),
     content: bool = typer.Option(False, "--content", help="Compare the files' bytes too."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """What training, validation and test share: rows, people, groups, files, source videos, equal content.
 
@@ -234,7 +235,7 @@ def view(
     pictures: int = typer.Option(24, min=0, help="Clips on the contact sheet."),
     files: int = typer.Option(300, min=1, help="Clips whose files are opened for lengths and sizes."),
     show_faces: bool = typer.Option(False, "--show-faces", help="Do not blur the contact sheet."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """A page on a manifest: classes by part, people, lengths, faces, labels over time, contact sheet.
 

@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False)
 def demo(
     out: Path = typer.Option(Path("mien-demo"), help="Folder for everything that the demo makes."),
     seed: int = typer.Option(0, min=0, help="Seed of the corpus, the training and the intervals."),
-    overrides: list[str] = typer.Argument(None, metavar="[KEY=VALUE]...", help="Changes to both training recipes."),
+    overrides: list[str] = typer.Argument(None, metavar="KEY=VALUE", help="Changes to both training recipes."),
 ) -> None:
     """Make a small corpus, pretrain, fine-tune, evaluate and predict, all on this machine, in a few minutes.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.options import AsJson
+
 if TYPE_CHECKING:
     from mien.diagnosis.installation import Check
     from mien.diagnosis.run import Diagnosis
@@ -19,13 +21,13 @@ MARKS = {"ok": "+", "absent": "-", "broken": "!"}
 @app.command(epilog="Examples: mien doctor; mien doctor runs/mine")
 def doctor(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run; without it this machine is looked at.")
+        Path | None, typer.Argument(metavar="RUN", help="Folder of a run; without it this machine is looked at.")
     ] = None,
     clips: Annotated[
         int, typer.Option(min=0, help="Most clips of each part to run the weights on; 0 reads the folder alone.")
     ] = 64,
     speed: Annotated[bool, typer.Option(help="Measure how fast this machine is: takes some seconds.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at this machine (versions, codecs, devices, extras, speed), or explain what ails a training run.
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from mien.cli.options import Device
 from mien.cli.recordings import (
     AsJson,
     Batch,
     Bfloat16,
     Csv,
     DetectorFile,
-    Device,
     Hop,
     Model,
     Out,
@@ -21,8 +21,9 @@ from mien.cli.recordings import (
     Step,
     Threads,
     Videos,
-    parse_step,
+    forms,
     run,
+    settings_of,
 )
 
 app = typer.Typer(add_completion=False)
@@ -51,19 +52,8 @@ def embed(
 
     Files are called <name>.features.csv and so on; the table (CSV) is written where no form is named.
     """
-    from mien.inference import PredictSettings
     from mien.inference import embed as read
 
-    chosen = {"csv": csv, "json": as_json, "parquet": parquet}
-    formats = [form for form, wanted in chosen.items() if wanted] or ["csv"]
-    settings = PredictSettings(
-        step=parse_step(step),
-        hop=hop,
-        features=features,
-        detector=detector,
-        device=device,
-        bf16=bf16,
-        batch=batch,
-        threads=threads,
-    )
+    formats = forms({"csv": csv, "json": as_json, "parquet": parquet}, ["csv"])
+    settings = settings_of(step, hop, detector, device, bf16, batch, threads, features=features)
     run(videos, model, out, formats, read, settings, as_json)

@@ -3,140 +3,157 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mien.cli.options import AsJson, Classes, Device, Groups, Streams, Views, Workers, names
 from mien.cli.progress import progress_bar
+from mien.errors import UsageError
 
 if TYPE_CHECKING:
     from mien.evaluation.abstention import Answered
+    from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.missing import Missing
     from mien.evaluation.paired import Paired
     from mien.evaluation.result import EvaluationResult
 
 app = typer.Typer(add_completion=False)
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_BUNDLE",
+        help="Folder of a run or bundle, a hub id, or a file of predictions with the truth (.npz, .csv).",
+    ),
+]
+Data = Annotated[Path | None, typer.Option(help="Manifest (CSV or Parquet) with the task's target column(s).")]
+PartName = Literal["train", "validation", "test", "all"]
+Split = Annotated[
+    PartName,
+    typer.Option(help="Rows to judge: by the run's own protocol, else by the column split; all takes every row."),
+]
+ProtocolFile = Annotated[Path | None, typer.Option("--protocol", help="Protocol file that says which rows these are.")]
+Crops = Annotated[int, typer.Option(min=1, help="Squares across pictures that are not square.")]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A further metric; may be repeated.")]
+Corpus = Annotated[str, typer.Option(help="Name of the corpus in ledgers of weights. Default: the manifest's folder.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder for the files. Default: evaluation/<split> in the run's folder.")
+]
+Against = Annotated[
+    Path | None, typer.Option(help="Folder of an earlier evaluation of the same clips to compare with.")
+]
+AsPublished = Annotated[
+    bool, typer.Option("--published", help="The published protocol tests people it trains on: say so, go on.")
+]
+Batch = Annotated[int, typer.Option(min=1, help="Clips read at once.")]
+Precision = Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave out the smoothing that the bundle holds.")]
+SubmissionFile = Annotated[
+    Path | None,
+    typer.Option("--submission", help="Write predictions of the unlabelled test part to this CSV, and judge nothing."),
+]
+WithMissing = Annotated[
+    bool, typer.Option("--missing", help="Judge with modalities missing too: the published grid, and curves.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
+
 
 @app.command(
     epilog="Example: mien evaluate runs/dfew-fold1 --data dfew/manifest.csv --views 2 --out runs/dfew-fold1/test"
 )
 def evaluate(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_BUNDLE",
-            help="Folder of a run or bundle, a hub id, or a file of predictions with the truth (.npz, .csv).",
-        ),
-    ],
-    data: Annotated[
-        Path | None, typer.Option(help="Manifest (CSV or Parquet) with the task's target column(s).")
-    ] = None,
-    split: Annotated[
-        Literal["train", "validation", "test", "all"],
-        typer.Option(help="Rows to judge: by the run's own protocol, else by the column split; all takes every row."),
-    ] = "test",
-    protocol: Annotated[Path | None, typer.Option(help="Protocol file that says which rows these are.")] = None,
-    views: Annotated[int, typer.Option(min=1, help="Evenly spaced windows per clip, merged.")] = 2,
-    crops: Annotated[int, typer.Option(min=1, help="Squares across pictures that are not square.")] = 1,
-    metric: Annotated[list[str] | None, typer.Option(help="A further metric; may be repeated.")] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(help="A column of the manifest to judge by group (gender, age, ...); may be repeated."),
-    ] = None,
-    classes: Annotated[
-        str, typer.Option(help="Class names in the order of ids, with commas, for a file that does not say them.")
-    ] = "",
-    corpus: Annotated[
-        str, typer.Option(help="Name of the corpus in ledgers of weights. Default: the manifest's folder.")
-    ] = "",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the files. Default: evaluation/<split> in the run's folder.")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="Folder of an earlier evaluation of the same clips to compare with.")
-    ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="The published protocol tests people it trains on: say so, go on.")
-    ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Clips read at once.")] = 8,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read clips.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")] = "fp32",
-    streams: Annotated[
-        Path | None, typer.Option(help="Store of feature streams. Default: streams.safetensors beside the manifest.")
-    ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Leave out the smoothing that the bundle holds.")] = False,
-    submission: Annotated[
-        Path | None, typer.Option(help="Write predictions of the unlabelled test part to this CSV, and judge nothing.")
-    ] = None,
-    missing: Annotated[
-        bool, typer.Option("--missing", help="Judge with modalities missing too: the published grid, and curves.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")] = False,
+    source: Source,
+    data: Data = None,
+    split: Split = "test",
+    protocol: ProtocolFile = None,
+    views: Views = 2,
+    crops: Crops = 1,
+    metrics: Metrics = None,
+    groups: Groups = None,
+    classes: Classes = "",
+    corpus: Corpus = "",
+    out: Out = None,
+    against: Against = None,
+    published: AsPublished = False,
+    batch: Batch = 8,
+    workers: Workers = 2,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    streams: Streams = None,
+    raw: Raw = False,
+    submission: SubmissionFile = None,
+    missing: WithMissing = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Judge a run or bundle: metrics with n and intervals, predictions per clip, pictures and a report.
 
     Clips that cannot be read are listed, never replaced. Clips or people that the weights trained on are refused.
     """
-    from mien.data.protocol import Protocol
-    from mien.errors import UsageError
-    from mien.evaluation import assess
+    from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.given import is_file, judge_file
     from mien.evaluation.paired import against as compare_with
 
-    settings = assess.EvaluationSettings(
-        views=views,
-        crops=crops,
-        batch=batch,
-        workers=workers,
-        device=device,
-        precision=precision,
-        streams=streams,
-        groups=tuple(group or ()),
-        corpus=corpus,
-        raw=raw,
-        seed=seed,
-    )
-    given = is_file(source)
-    if data is None and not given:
-        raise UsageError(f"{source} needs --data MANIFEST; only a file of predictions (.npz, .csv) is judged without")
-    if submission is not None and data is not None:
-        from mien.evaluation.submission import write_submission
-
-        count = write_submission(source, data, submission, settings)
-        typer.echo(json.dumps({"submission": str(submission), "clips": count}) if as_json else f"{submission}: {count}")
-        return
-    folder = out or _default_folder(source, split)
-    if data is None or given:
-        names = [name.strip() for name in classes.split(",")] if classes else []
-        result = judge_file(source, settings, names, tuple(metric or ()))
+    chosen = {"views": views, "crops": crops, "batch": batch, "workers": workers, "device": device, "raw": raw}
+    chosen |= {"precision": precision, "streams": streams, "groups": groups or (), "corpus": corpus, "seed": seed}
+    settings = EvaluationSettings.model_validate(chosen)
+    if is_file(source):
+        _refuse(source, {"--data": data, "--protocol": protocol, "--submission": submission, "--missing": missing})
+        result = judge_file(source, settings, names(classes), metrics or ())
     else:
-        with progress_bar("judging", hidden=as_json) as progress:
-            result = assess.evaluate(
-                source,
-                data,
-                split,
-                settings,
-                metrics=tuple(metric or ()),
-                protocol=Protocol.read(protocol) if protocol else None,
-                published=published,
-                progress=progress,
-            )
-    if missing and not given:
+        if data is None:
+            raise UsageError(f"{source} needs --data MANIFEST; only a file of predictions (.npz, .csv) needs none")
+        if submission is not None:
+            _submit(source, data, submission, settings, as_json)
+            return
+        result = _judge(source, data, split, settings, metrics or (), protocol, published, as_json)
+    if missing:
         from mien.evaluation.missing import evaluate_missing, with_missing
 
         result = with_missing(result, evaluate_missing(result, settings))
     paired = compare_with(result, against) if against else None
-    paths = result.write(folder)
+    paths = result.write(out or _default_folder(source, split))
     if paired is not None:
-        paths["comparison"] = paired.write(folder)
+        paths["comparison"] = paired.write(paths["metrics"].parent)
     if as_json:
         typer.echo(json.dumps(result.summary() | {"files": {name: str(path) for name, path in paths.items()}}))
     else:
         _print(result, paired, paths)
+
+
+def _refuse(source: str, options: Mapping[str, object]) -> None:
+    """A file of predictions says all itself and cannot be asked anew."""
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"{option}: {source} is a file of predictions, no model that could be run; leave it out")
+
+
+def _submit(source: str, data: Path, file: Path, settings: EvaluationSettings, as_json: bool) -> None:
+    from mien.evaluation.submission import write_submission
+
+    count = write_submission(source, data, file, settings)
+    typer.echo(json.dumps({"submission": str(file), "clips": count}) if as_json else f"{file}: {count}")
+
+
+def _judge(
+    source: str,
+    data: Path,
+    split: PartName,
+    settings: EvaluationSettings,
+    metrics: Sequence[str],
+    protocol: Path | None,
+    published: bool,
+    as_json: bool,
+) -> EvaluationResult:
+    from mien.data.protocol import Protocol
+    from mien.evaluation.assess import evaluate as judge
+
+    rows = Protocol.read(protocol) if protocol else None
+    with progress_bar("judging", hidden=as_json) as progress:
+        return judge(source, data, split, settings, metrics, rows, published, progress)
 
 
 def _default_folder(source: str, split: str) -> Path:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.options import AsJson, Device
 from mien.cli.progress import progress_bar
-from mien.cli.recordings import DetectorFile, Device, Hop, Model
+from mien.cli.recordings import DetectorFile, Hop, Model
 
 if TYPE_CHECKING:
     from mien.explanation.reader import Method
@@ -40,7 +41,7 @@ def explain(
     hop: Hop = None,
     detector: DetectorFile = None,
     device: Device = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show where and when a model looked: a heat map in the video (with its sound), a sheet of pictures, a table.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import AsJson, Device
 from mien.cli.progress import progress_bar
 
 app = typer.Typer(add_completion=False)
@@ -25,9 +26,9 @@ def extract(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Clips worked on side by side.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Pictures or windows per forward pass.")] = 32,
-    device: Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, cuda:1.")] = "auto",
+    device: Device = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Moments per clip; published models take 32.")] = 32,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Extract feature streams of every clip. Killed and called again, it goes on where it stopped.
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.options import names
+
 if TYPE_CHECKING:
     from mien.training.run import RunResult
+
+
+Recipe = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RECIPE", help="Name of a shipped recipe (mien recipes lists them) or a YAML file; --resume needs none."
+    ),
+]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the recipe.")]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/ and the recipe's name.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder from its last checkpoint.")]
 
 
 def fit_recipe(
@@ -49,7 +62,7 @@ def fit_folds(
     loaded = load_recipe(recipe, overrides)
     if loaded.stage != "fine-tuning":
         raise UsageError(f"{recipe} is a recipe for {loaded.stage}; folds are trained and tested on a task")
-    wanted = () if folds == "all" else tuple(name.strip() for name in folds.split(","))
+    wanted = () if folds == "all" else names(folds)
     result = cross_validate(loaded, run or Path("runs") / loaded.name, wanted, jobs, resume, as_json)
     if as_json:
         typer.echo(json.dumps(summarise_folds(result), indent=1))

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import AsJson
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern; an exact name shows all about it.")] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List registered models.
 

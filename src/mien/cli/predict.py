@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.options import Device
 from mien.cli.published import obtain_published
 from mien.cli.recordings import (
     AsJson,
@@ -14,7 +15,6 @@ from mien.cli.recordings import (
     Bfloat16,
     Csv,
     DetectorFile,
-    Device,
     Hop,
     Model,
     Out,
@@ -22,8 +22,9 @@ from mien.cli.recordings import (
     Step,
     Threads,
     Videos,
-    parse_step,
+    forms,
     run,
+    settings_of,
 )
 
 app = typer.Typer(add_completion=False)
@@ -65,31 +66,12 @@ def predict(
     is explained, and downloaded once you agree. The column abstain says where the model should not be asked, and why.
     """
     from mien.extraction.published import is_published
-    from mien.inference import PredictSettings
     from mien.inference import predict as read
 
-    chosen = {
-        "csv": csv,
-        "json": as_json,
-        "parquet": parquet,
-        "eaf": eaf,
-        "html": html or thumbnails,
-        "overlay": overlay,
-        "circumplex": circumplex,
-    }
-    formats = [form for form, wanted in chosen.items() if wanted] or ["csv", "html"]
-    settings = PredictSettings(
-        step=parse_step(step),
-        hop=hop,
-        confidence=confidence,
-        least_face=least_face,
-        least_light=least_light,
-        detector=detector,
-        device=device,
-        bf16=bf16,
-        batch=batch,
-        threads=threads,
-    )
+    chosen = {"csv": csv, "json": as_json, "parquet": parquet, "eaf": eaf, "html": html or thumbnails}
+    formats = forms(chosen | {"overlay": overlay, "circumplex": circumplex}, ["csv", "html"])
+    limits = {"confidence": confidence, "least_face": least_face, "least_light": least_light}
+    settings = settings_of(step, hop, detector, device, bf16, batch, threads, **limits)
     if is_published(model):
         model = obtain_published(model, yes)
     run(videos, model, out, formats, read, settings, as_json, thumbnails)

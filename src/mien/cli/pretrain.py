@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
-from mien.cli.fitting import fit_recipe
+from mien.cli.fitting import Overrides, Recipe, Resume, RunFolder, fit_recipe
+from mien.cli.options import AsJson
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def pretrain(
-    recipe: str = typer.Argument(
-        default=None, help="Name of a shipped recipe (mien recipes lists them) or a YAML file; --resume needs none."
-    ),
-    overrides: list[str] = typer.Argument(default=None, metavar="[KEY=VALUE]...", help="Changes to the recipe."),
-    run: Path = typer.Option(None, help="Folder of the run; default: runs/ and the recipe's name."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the run in that folder from its last checkpoint."),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON, no progress."),
+    recipe: Recipe = None,
+    overrides: Overrides = None,
+    run: RunFolder = None,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pretrain an encoder without labels, as a recipe says.
 

@@ -6,15 +6,17 @@ import json
 
 import typer
 
+from mien.cli.options import AsJson
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def recipes(
-    what: str = typer.Argument("*", metavar="[PATTERN|show|check]", help="Which recipes to list, or an action."),
-    name: str = typer.Argument("", metavar="[NAME]", help="show: the recipe; check: pattern, default all."),
+    what: str = typer.Argument("*", metavar="PATTERN|show|check", help="Which recipes to list, or an action."),
+    name: str = typer.Argument("", metavar="NAME", help="show: the recipe; check: pattern, default all."),
     resolved: bool = typer.Option(False, "--resolved", help="show: with its bases and all defaults written out."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+    as_json: AsJson = False,
 ) -> None:
     """List the recipes that ship with mien, show one, or check all: load, build, and train a tiny twin for a step.
 

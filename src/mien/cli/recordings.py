@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,13 +39,34 @@ Parquet = Annotated[bool, typer.Option("--parquet", help="Write <name>.parquet."
 Step = Annotated[str | None, typer.Option(help="Seconds between rows, or frame for a row per frame.")]
 Hop = Annotated[float | None, typer.Option(min=0.001, help="Seconds between windows; default: half a window.")]
 DetectorFile = Annotated[Path | None, typer.Option("--detector", help="YuNet ONNX file; default: mien's detector.")]
-Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, auto.")]
 Bfloat16 = Annotated[bool, typer.Option("--bf16", help="Run the model in bfloat16.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Windows per forward pass.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores that the model may use; default: all.")]
 
 
-def parse_step(text: str | None) -> Any:
+def forms(wanted: Mapping[str, bool], usual: Sequence[str]) -> list[str]:
+    """Forms of the result that were asked for, or the usual ones where none was."""
+    return [form for form, asked in wanted.items() if asked] or list(usual)
+
+
+def settings_of(
+    step: str | None,
+    hop: float | None,
+    detector: Path | None,
+    device: str,
+    bf16: bool,
+    batch: int | None,
+    threads: int | None,
+    **further: Any,
+) -> PredictSettings:
+    """Settings from the options that both verbs have, and ``further`` ones by their names in ``PredictSettings``."""
+    from mien.inference import PredictSettings
+
+    shared = {"hop": hop, "detector": detector, "device": device, "bf16": bf16, "batch": batch, "threads": threads}
+    return PredictSettings.model_validate({"step": _parse_step(step), **shared, **further})
+
+
+def _parse_step(text: str | None) -> Any:
     """``--step``: seconds, or ``frame``."""
     if text is None or text == "frame":
         return text
