@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from mien.data.look import LookSettings, look, write_page
-from mien.data.look.drawing import courses, histogram
+from mien.data.look.drawing import COLOURS, courses, histogram, limits
 from mien.data.look.sampling import draw, thumbnail
 from mien.data.look.tables import class_columns, target_columns
 from mien.data.manifest import Manifest
+from mien.data.packing import pack
 from mien.errors import MienError
 
 
@@ -32,6 +33,14 @@ def test_page_of_a_corpus(tiny_corpus: Manifest, tmp_path: Path) -> None:
     assert "valence" in text
     assert "http://" not in text
     assert "https://" not in text
+
+
+def test_a_packed_corpus_shows_the_same(tiny_corpus: Manifest, tmp_path: Path) -> None:
+    packed = look(pack(tiny_corpus, tmp_path / "shards"))
+    plain = look(tiny_corpus)
+    assert not packed.failed
+    assert (packed.facts, packed.pictures) == (plain.facts, plain.pictures)
+    assert packed.html().split("</h1>")[1] == plain.html().split("</h1>")[1]
 
 
 def test_pictures_are_beyond_recognition_unless_asked(tiny_corpus: Manifest) -> None:
@@ -78,6 +87,23 @@ def test_charts_of_odd_values() -> None:
     counts = histogram(np.array([0.0, 0.1, 1.0]), "<s>", bins=2)
     assert counts.count("<rect") == 2
     assert "&lt;s&gt;" in counts
-    gap = courses({"valence": (np.arange(4.0), np.array([0.0, 1.0, np.nan, 1.0]))})
+    gap = courses({"valence": (np.arange(4.0), np.array([0.0, 1.0, np.nan, 1.0]))}, (0.0, 1.0), ["valence"])
     assert gap.count("M") - gap.count("M40") == 1
-    assert "nothing is rated" in courses({"v": (np.arange(2.0), np.full(2, np.nan))})
+    assert "nothing is rated" in courses({"v": (np.arange(2.0), np.full(2, np.nan))}, (0.0, 1.0), ["v"])
+    large = histogram(np.array([0.001, 23.46, 1412.7]), "")
+    assert ">1,413<" in large
+    assert ">0<" in large
+
+
+def test_drawings_of_values_over_time_share_scale_and_colours() -> None:
+    times = np.arange(2.0)
+    first = {"valence": (times, np.array([0.0, -0.5])), "arousal": (times, np.array([0.25, np.nan]))}
+    second = {"arousal": (times, np.array([0.1, 2.0]))}
+    bounds = limits([first, second])
+    assert bounds == (-0.5, 2.0)
+    one, other = (courses(lines, bounds, ["valence", "arousal"]) for lines in (first, second))
+    for drawn in (one, other):
+        assert ">2<" in drawn
+        assert ">-0.5<" in drawn
+        assert f'stroke="{COLOURS[1]}" stroke-width="1.5"><title>arousal' in drawn
+    assert limits([{"v": (times, np.full(2, np.nan))}]) == (0.0, 1.0)

@@ -15,6 +15,7 @@ from mien.data.look import drawing
 from mien.data.look.sampling import Facts, draw, read_facts, thumbnail
 from mien.data.look.tables import balance, people, quality_columns, target_columns
 from mien.data.manifest import Manifest
+from mien.data.sources import files_of
 from mien.data.tables import read_table
 from mien.errors import MienError
 from mien.files import complete
@@ -93,9 +94,10 @@ class Overview:
         frames = np.array([facts.frames for facts in self.facts.values()], dtype=np.float64)
         parts = []
         if np.isfinite(seconds).any():
-            total = float(np.nanmean(seconds)) * len(self.manifest) / 3600
+            total = float(np.nanmean(seconds)) * len(self.manifest)
+            said = f"{total / 3600:,.1f} hours" if total >= 3600 else f"{total / 60:.1f} minutes"
             parts.append(
-                f"<h3>Seconds</h3>{drawing.histogram(seconds, 's')}<p class='soft'>about {total:.3g} hours</p>"
+                f"<h3>Seconds</h3>{drawing.histogram(seconds, 's')}<p class='soft'>about {said} in all</p>"
             )
         if len(frames):
             few = int((frames < 16).sum())
@@ -122,13 +124,16 @@ class Overview:
     def _curves(self) -> str:
         if not self.manifest.has("labels"):
             return ""
-        parts: list[str] = []
-        names: list[str] = []
+        found: dict[str, drawing.Lines] = {}
         for id_ in draw(self.manifest, len(self.manifest)):
-            file = self.manifest.row(id_).labels
-            if file is None or len(parts) == self.settings.curves:
+            if len(found) == self.settings.curves:
+                break
+            row = self.manifest.row(id_)
+            if row.labels is None:
                 continue
             try:
+                file = files_of(row).labels
+                assert file is not None
                 table = read_table(file, "time").apply(pd.to_numeric, errors="coerce")
             except MienError as error:
                 self.failed[f"labels of {id_}"] = str(error)
@@ -136,8 +141,13 @@ class Overview:
             names = [str(name) for name in table.columns if name != "time" and table[name].notna().any()]
             lines = {name: (table["time"].to_numpy(float), table[name].to_numpy(float)) for name in names}
             if lines:
-                parts.append(f"<h3>{escape(id_)}</h3>{drawing.courses(lines)}")
-        return card("Labels over time", drawing.legend(names) + grid(parts)) if parts else ""
+                found[id_] = lines
+        if not found:
+            return ""
+        bounds = drawing.limits(found.values())
+        names = list(dict.fromkeys(name for lines in found.values() for name in lines))
+        parts = [f"<h3>{escape(id_)}</h3>{drawing.courses(lines, bounds, names)}" for id_, lines in found.items()]
+        return card("Labels over time", drawing.legend(names) + grid(parts))
 
     def _sheet(self) -> str:
         if not self.pictures:
@@ -151,7 +161,7 @@ class Overview:
     def _caption(self, id_: str) -> str:
         row = self.manifest.frame.iloc[int(self.manifest.positions([id_])[0])]
         shown = [str(row[column]) for column in ("label", "subject") if column in row and pd.notna(row[column])]
-        return " · ".join([id_, *shown])
+        return " · ".join([*shown, id_])
 
 
 def look(manifest: Manifest, settings: LookSettings | None = None, progress: Progress | None = None) -> Overview:

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from mien.data.manifest import Manifest, Row
-from mien.data.sources import FrameFolder, has_clock, is_pictures, open_frames
+from mien.data.sources import FrameFolder, files_of, has_clock, is_pictures, open_frames
 from mien.errors import MienError
-from mien.media import probe
+from mien.media import HeldFile, probe
 
 _SIDE = 112
 
@@ -42,14 +42,16 @@ def draw(manifest: Manifest, count: int) -> list[str]:
 
 
 def facts_of(row: Row) -> Facts:
-    """Read the file's head (a folder's names); raises ``MienError`` where it cannot be read."""
-    if is_pictures(row):
-        if not row.path.exists():
-            raise MienError(f"{row.path}: no such file or folder")
-        folder = FrameFolder(row.path, row.fps)
+    """Read the file's head (a folder's names), in a shard too; raises ``MienError`` where it cannot be read."""
+    if row.extent is None and not row.path.exists():
+        raise MienError(f"{row.path}: no such file or folder")
+    recording = files_of(row).recording
+    if isinstance(recording, tuple) or is_pictures(row):
+        assert not isinstance(recording, HeldFile)
+        folder = FrameFolder(recording, row.fps)
         seconds = len(folder.files) / row.fps if has_clock(row) and row.fps else float("nan")
         return Facts(seconds, len(folder.files), *folder.size, sound=None)
-    info = probe(row.path)
+    info = probe(recording)
     if info.picture is None:
         raise MienError(f"{row.path}: holds no picture")
     seconds = min(row.end, info.duration) - row.start

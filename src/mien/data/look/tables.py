@@ -44,7 +44,7 @@ def balance(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
             lines += f'<tr><td>{escape(name)}</td><td class="bars" style="text-align:left">{bar}</td>'
             lines += f"<td>{count:,}</td><td>{100 * count / len(frame):.1f} %</td>{cells}</tr>"
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
-        top = f"<tr><th>{escape(column)}</th><th></th><th>clips</th><th>share</th>{head}</tr>"
+        top = f"<tr><th>{escape(column)}</th><th class='bars'></th><th>clips</th><th>share</th>{head}</tr>"
         table = f'<div class="wide plain"><table><thead>{top}</thead><tbody>{lines}</tbody></table></div>'
         text = f"The largest class has {most / least:.3g} times the clips of the smallest."
         text = text if most > least else "All classes have the same number of clips."
@@ -64,9 +64,10 @@ def people(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
             cells += [f"{len(clips):,}"]
             cells += [f"{clips.min():,}", f"{clips.median():g}", f"{clips.max():,}"] if len(clips) else ["–"] * 3
         rows.append(tuple(cells))
-    head = ("part", "clips", "people", "fewest clips of one", "median", "most") if named else ("part", "clips")
+    head = ("part", "clips", "people", "fewest", "median", "most") if named else ("part", "clips")
     table = Table("parts", "Parts and people", head, tuple(rows))
-    yield "Parts and people", f'<div class="plain">{table.html()}</div>{_shared(frame, by)}'
+    said = '<p class="soft">Fewest, median and most: clips of one person.</p>' if named else ""
+    yield "Parts and people", f'<div class="plain">{table.html()}</div>{said}{_shared(frame, by)}'
 
 
 def _shared(frame: pd.DataFrame, by: str | None) -> str:
