@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mien.cli.corpora import app
 from mien.cli.prepare import app as prepare
 from mien.data.manifest import Manifest
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 
 RUN = CliRunner()
 
@@ -57,6 +57,23 @@ def test_prepare_join_divide_check_and_view(tmp_path: Path) -> None:
     )
     assert done.exit_code == 1
     assert "LEAK" in done.output
+
+
+def test_pack_and_what_it_refuses(tiny_corpus: Manifest, tmp_path: Path) -> None:
+    source = tiny_corpus.root / "manifest.csv"
+    done = json.loads(printed("pack", source, tmp_path / "shards", "--shard-mib", "1", "--json"))
+    packed = Manifest.read(done["manifest"])
+    assert packed.ids == tiny_corpus.ids
+    assert done["clips"] == len(tiny_corpus)
+    names = sorted(path.name for path in (tmp_path / "shards").iterdir())
+    assert names == ["manifest.csv", *(f"shard-{number:05d}.tar" for number in range(done["shards"]))]
+    for arguments, message in (
+        (["pack", source, tmp_path / "shards"], "holds a corpus already; choose another folder"),
+        (["pack", tmp_path / "shards/manifest.csv", tmp_path / "again"], "lies in shards already"),
+        (["pack", tmp_path / "none.csv", tmp_path / "again"], "none.csv: no such file"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            RUN.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def test_uncut_corpora_are_cut_unless_they_are_wanted_as_they_are(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -137,6 +140,48 @@ def test_packing_twice_gives_the_same_bytes(corpus: Manifest, packed: Manifest, 
         pack(corpus, tmp_path / "again")
     with pytest.raises(UsageError, match="lies in shards already"):
         pack(again, tmp_path / "third")
+
+
+def test_a_killed_packing_goes_on_behind_its_last_whole_shard(tmp_path: Path) -> None:
+    """Killed for good while the third shard is written; changed files and other sizes are packed anew."""
+    rows = [{"id": f"c{number:02d}", "path": f"{number}.mp4"} for number in range(20)]
+    for number, row in enumerate(rows):
+        (tmp_path / row["path"]).write_bytes(np.random.default_rng(number).bytes(300_000))
+    pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
+    manifest = Manifest.read(tmp_path / "manifest.csv")
+    whole = contents(pack(manifest, tmp_path / "whole", 1))
+    script = """
+import os, signal, sys
+from pathlib import Path
+from mien.data import packing
+from mien.data.manifest import Manifest
+read, count = packing._read, []
+def dies(source):
+    count.append(source)
+    if len(count) == 10:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(source)
+packing._read = dies
+packing.pack(Manifest.read(sys.argv[1]), sys.argv[2], 1)
+"""
+    out = tmp_path / "out"
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "manifest.csv"), str(out)], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert {path.name for path in out.glob("shard*")} == {"shard-00000.tar", "shard-00001.tar", "shard-00002.tar.part"}
+    shutil.copytree(out, tmp_path / "other")
+    kept = (out / "shard-00001.tar").stat().st_ino
+    (out / "shard-00009.tar").write_bytes(b"left by a packing into smaller shards")
+    assert contents(pack(manifest, out, 1)) == whole
+    assert (out / "shard-00001.tar").stat().st_ino == kept
+    with tarfile.open(out / "shard-00000.tar") as shard:
+        first = int(shard.getnames()[0][1:3])
+    (tmp_path / f"{first}.mp4").write_bytes(bytes(300_000))
+    assert contents(pack(manifest, tmp_path / "other", 1)) == contents(pack(manifest, tmp_path / "anew", 1)) != whole
+
+
+def contents(packed: Manifest) -> dict[str, bytes]:
+    """Everything in a folder of shards."""
+    return {str(path.relative_to(packed.root)): path.read_bytes() for path in packed.root.rglob("*") if path.is_file()}
 
 
 def test_folders_of_frames_and_shared_recordings(corpus: Manifest, tmp_path: Path) -> None:

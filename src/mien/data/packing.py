@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +26,12 @@ from mien.data.manifest import Manifest, Row
 from mien.data.seeding import generator
 from mien.data.sources import is_pictures, pictures_in
 from mien.errors import MienError, UsageError
-from mien.files import complete
+from mien.files import complete, write_json
 
 Progress = Callable[[int, int], None]
+Stretch = tuple[int, int]  # offset and bytes
 SHARD_MIB = 256
+_JOURNAL = ".packing"  # a note for each whole shard, until the manifest is there
 _BLOCK = 512  # bytes of a tar header; contents are filled up to whole blocks
 
 
@@ -51,7 +55,8 @@ def pack(manifest: Manifest, out: Path | str, shard_mib: int = SHARD_MIB, progre
 
     Rows that are cut from one recording share a sample. Clips come in an order drawn once, so that any few shards are a
     fair sample of the corpus. The same corpus gives the same bytes. The manifest is written last: a folder without it
-    was interrupted, and packing again writes it anew.
+    was interrupted, and packing again goes on behind the last whole shard. Shards of files that have changed since, or
+    of another size, are written anew.
 
     Args:
         manifest: the corpus; every file must be there.
@@ -72,14 +77,21 @@ def pack(manifest: Manifest, out: Path | str, shard_mib: int = SHARD_MIB, progre
     order = generator(0, "packing").permutation(len(samples))
     values = _values(manifest)
     places: dict[int, tuple[str, int, int, Sample]] = {}
-    tell = progress or (lambda done, total: None)
+    names = []
+    done = 0
     for number, chosen in enumerate(_shards([samples[at] for at in order], shard_mib * 2**20)):
-        name = f"shard-{number:05d}.tar"
-        for sample, offset, size in _write(out / name, chosen, values):
-            places |= dict.fromkeys(sample.rows, (name, offset, size, sample))
-            tell(len({id(place[3]) for place in places.values()}), len(samples))
+        names.append(f"shard-{number:05d}.tar")
+        stretches = _whole(out, names[-1], chosen, values) or _write(out, names[-1], chosen, values)
+        for sample, (offset, size) in zip(chosen, stretches, strict=True):
+            places |= dict.fromkeys(sample.rows, (names[-1], offset, size, sample))
+        done += len(chosen)
+        if progress is not None:
+            progress(done, len(samples))
+    for left in set(out.glob("shard-*.tar*")) - {out / name for name in names}:  # of an interrupted run
+        left.unlink()
     packed = Manifest(_packed(manifest, places), out, str(out / "manifest.csv"))
     packed.write(out / "manifest.csv")
+    shutil.rmtree(out / _JOURNAL, ignore_errors=True)
     return packed
 
 
@@ -127,7 +139,7 @@ def _shards(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
     size = 0
     for sample in samples:
         chosen.append(sample)
-        size += sum(_size(file) + 2 * _BLOCK for file in sample.files.values())
+        size += sum(_stat(file).st_size + 2 * _BLOCK for file in sample.files.values())
         if size >= limit:
             yield chosen
             chosen, size = [], 0
@@ -135,25 +147,50 @@ def _shards(samples: Sequence[Sample], limit: int) -> Iterator[list[Sample]]:
         yield chosen
 
 
-def _size(file: Path) -> int:
+def _stat(file: Path) -> os.stat_result:
     try:
-        return file.stat().st_size
+        return file.stat()
     except OSError as error:
         raise MienError(f"{file}: cannot be read ({error.strerror or error})") from error
 
 
-def _write(path: Path, samples: Sequence[Sample], values: list[dict[str, Any]]) -> list[tuple[Sample, int, int]]:
-    """Write a shard; (sample, offset, bytes) of each."""
-    places = []
-    with complete(path) as part, part.open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+def _whole(out: Path, name: str, samples: Sequence[Sample], values: list[dict[str, Any]]) -> list[Stretch] | None:
+    """Where samples lie in a shard that an interrupted run finished; None where it is another one, or none."""
+    try:
+        told = json.loads((out / _JOURNAL / f"{name}.json").read_text())
+        there = (out / name).stat().st_size
+    except (OSError, ValueError):
+        return None
+    if told["bytes"] != there or told["made_of"] != _made_of(samples, values):
+        return None
+    return [(offset, size) for offset, size in told["stretches"]]
+
+
+def _made_of(samples: Sequence[Sample], values: list[dict[str, Any]]) -> str:
+    """Digest of what a shard is to hold: names, sizes and times of change of its files, and its rows."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        files = {name: _stat(file) for name, file in sample.files.items()}
+        stamps = [(name, found.st_size, found.st_mtime_ns) for name, found in files.items()]
+        digest.update(json.dumps([sample.key, stamps, [values[at] for at in sample.rows]]).encode())
+    return digest.hexdigest()
+
+
+def _write(out: Path, name: str, samples: Sequence[Sample], values: list[dict[str, Any]]) -> list[Stretch]:
+    """Write a shard, and then a note of what it holds; offset and bytes of each sample."""
+    stretches = []
+    made_of = _made_of(samples, values)
+    with complete(out / name) as part, part.open("wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for sample in samples:
             offset = tar.offset
             rows = json.dumps({"rows": [values[at] for at in sample.rows]}, ensure_ascii=False).encode()
-            for name, source in sample.files.items():
-                _add(tar, f"{sample.key}.{name}", _read(source))
+            for ending, source in sample.files.items():
+                _add(tar, f"{sample.key}.{ending}", _read(source))
             _add(tar, f"{sample.key}.json", rows)
-            places.append((sample, offset, tar.offset - offset))
-    return places
+            stretches.append((offset, tar.offset - offset))
+    told = {"made_of": made_of, "bytes": (out / name).stat().st_size, "stretches": stretches}
+    write_json(out / _JOURNAL / f"{name}.json", told)
+    return stretches
 
 
 def _read(source: Path) -> bytes:

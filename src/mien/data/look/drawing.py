@@ -80,9 +80,7 @@ def courses(lines: Lines, bounds: tuple[float, float], names: Sequence[str], uni
 
 def legend(names: Sequence[str]) -> str:
     """What the colours of ``courses`` stand for."""
-    keys = "".join(
-        f'<span><i style="background:{_colour(names, name)}"></i>{escape(name)}</span>' for name in names
-    )
+    keys = "".join(f'<span><i style="background:{_colour(names, name)}"></i>{escape(name)}</span>' for name in names)
     return f'<p class="legend soft">{keys}</p>'
 
 

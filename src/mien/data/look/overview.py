@@ -96,9 +96,7 @@ class Overview:
         if np.isfinite(seconds).any():
             total = float(np.nanmean(seconds)) * len(self.manifest)
             said = f"{total / 3600:,.1f} hours" if total >= 3600 else f"{total / 60:.1f} minutes"
-            parts.append(
-                f"<h3>Seconds</h3>{drawing.histogram(seconds, 's')}<p class='soft'>about {said} in all</p>"
-            )
+            parts.append(f"<h3>Seconds</h3>{drawing.histogram(seconds, 's')}<p class='soft'>about {said} in all</p>")
         if len(frames):
             few = int((frames < 16).sum())
             text = f"<p class='soft'>{few:,} of {len(frames):,} have fewer than 16</p>"
