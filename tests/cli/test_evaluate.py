@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from mien.data.manifest import Manifest
 
 __all__ = ["classifier", "corpus", "make_bundle", "reader", "register", "run"]
 
+DATA = Path(__file__).parents[1] / "evaluation" / "data"
+PUBLISHED = json.loads((DATA / "published_predictions.json").read_text())["runs"]
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -141,6 +144,59 @@ def test_bad_usage(
     assert found == code
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_files_of_published_runs_give_what_their_authors_logged(command: Command, tmp_path: Path, name: str) -> None:
+    """Every kept file of published predictions, through the command line, to the last digit that was logged."""
+    run, arrays = PUBLISHED[name], np.load(DATA / "published_predictions.npz")
+    own = {key.removeprefix(f"{name}."): arrays[key] for key in arrays.files if key.startswith(f"{name}.")}
+    np.savez(tmp_path / "file.npz", **own)
+    names = ",".join(run["classes"])
+    code, out, err = command("file.npz", "--classes", names, "--out", "out", "--replicates", "10", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    found = {score["name"]: score["value"] for score in told["scores"]}
+    exact, logged = run["exact"], run["logged"]
+    assert told["confusion"] == exact["confusion"] == logged["confusion"]
+    for metric in ("uar", "war", "macro_f1", "weighted_f1"):
+        assert found[metric] == pytest.approx(exact[metric], abs=1e-12)
+    assert [round(100 * found["uar"], 2), round(100 * found["war"], 2)] == logged["uar_war"][0]
+    assert [round(found[metric], 4) for metric in ("weighted_f1", "war", "macro_f1")] == logged["f1"][0]
+    recalls = [f"{100 * one['recall']['value']:.2f}%" for one in told["classes"]]
+    assert recalls == ast.literal_eval(logged["class_acc"])
+    saved = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert saved["scores"] == told["scores"]
+    assert ("reliability" in told) == ("logits" in own)
+
+
+BAD_FILES = {
+    "no truth": ("prediction\ncalm\n", [], "no column 'truth'"),
+    "no prediction": ("truth,prediction\ncalm,\n", [], "no prediction for every row"),
+    "a strange class": (
+        "truth,prediction\ncalm,fear\n",
+        ["--classes", "calm,cheer"],
+        "'fear' is none of the classes",
+    ),
+    "empty": ("", [], "no table of predictions"),
+    "per frame": ("id,time,truth,prediction\na,0,calm,calm\n", [], "judged with their run"),
+    "an unknown metric": ("truth,prediction\ncalm,calm\ncheer,calm\n", ["--metric", "accuracy"], "accuracy"),
+    "a metric of values": ("truth,prediction\ncalm,calm\ncheer,calm\n", ["--metric", "ccc"], "judges values"),
+    "an unknown group": ("truth,prediction\ncalm,calm\ncheer,calm\n", ["--group", "age"], "age"),
+    "the same clip twice": ("id,truth,prediction\na,calm,calm\na,cheer,calm\n", [], "'a'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_of_predictions(command: Command, tmp_path: Path, name: str) -> None:
+    text, options, message = BAD_FILES[name]
+    (tmp_path / "answers.csv").write_text(text)
+    code, out, err = command("answers.csv", *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("mien: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_nothing_readable_is_a_failure(command: Command, corpus: Manifest, classifier: Path, tmp_path: Path) -> None:

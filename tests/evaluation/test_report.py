@@ -17,8 +17,8 @@ from mien.errors import UsageError
 from mien.evaluation import EvaluationSettings, evaluate
 from mien.evaluation.given import judge_file
 from mien.evaluation.report import load_source, of_result, render, write_report
+from mien.evaluation.report.comparison import comparisons
 from mien.evaluation.report.drawings import project
-from mien.evaluation.report.tables import differences
 
 DATA = Path(__file__).parent / "data"
 RUNS = json.loads((DATA / "published_predictions.json").read_text())["runs"]
@@ -51,15 +51,19 @@ def test_files_of_published_runs_give_their_figures(published: dict[str, Path]) 
 def test_the_published_comparison_has_the_published_p_values(published: dict[str, Path]) -> None:
     """Exact McNemar between the runs with contrast attention: 0.38, 0.60 and 0.007 against the first."""
     sources = [of_result(judge_file(published[name], QUICK, RUNS[name]["classes"]), name) for name in FERV]
-    table, problems = differences(sources)
-    assert table is not None
+    (differences, table), problems = comparisons(sources)
+    assert (differences.name, table.name) == ("differences", "mcnemar")
     assert not problems
     at = table.head.index("McNemar p")
     values = [row[at].value for row in table.rows[:3]]
     assert values == [pytest.approx(0.38, abs=0.005), pytest.approx(0.60, abs=0.005), pytest.approx(0.007, abs=0.0005)]
     assert [row[0] for row in table.rows[:3]] == [f"ferv39k_add − {name}" for name in FERV[1:]]
     assert len(table.rows) == 6
-    assert {str(row[table.head.index("corpus seen in training")]) for row in table.rows} == {"both: not recorded"}
+    assert len(differences.rows) == 12
+    for one in (differences, table):
+        assert one.mark is not None
+        assert one.mark[1].text == "both: not recorded"
+        assert "6 comparisons are made" in one.note
     corrected = [row[at + 1].value for row in table.rows]
     assert corrected[2] == pytest.approx(6 * min(row[at].value for row in table.rows), rel=1e-9)
     page, _ = render(sources[:2])
@@ -76,14 +80,16 @@ def test_a_run_s_report_is_whole_and_loads_nothing(corpus: Manifest, run: Callab
     result = evaluate(folder, Manifest(frame, corpus.root), settings=QUICK)
     paths = result.write(folder / "evaluation" / "test")
     assert {"report", "tables", "features", "metrics"} <= paths.keys()
+    assert "blurred whole" in paths["report"].read_text()
     written = write_report([load_source(folder)], tmp_path / "report.html")
     page = written["report"].read_text()
     assert page == write_report([load_source(folder)], tmp_path / "again.html")["report"].read_text()
-    outside = re.sub(r'src="data:image/(?:png|svg\+xml);base64,[^"]*"', "", page)
+    outside = re.sub(r'src="data:image/(?:png|jpeg|svg\+xml);base64,[^"]*"', "", page)
     assert not re.search(r"https?://|@import|url\(|src=|<link", outside)
     for text in (
         "By gender",
-        "Calibration",
+        "Reliability",
+        "Risk and coverage",
         "Embeddings",
         "Training",
         result.part.digest,
@@ -111,6 +117,9 @@ def test_values_are_reported_and_what_cannot_be_compared_is_said(
     one, other = (of_result(evaluate(path, corpus, settings=QUICK), path.name) for path in (reader, classifier))
     page, found = render([one, other])
     assert "answer in other words and cannot be compared" in page
+    links = re.findall(r'href="#([^"]+)"', page)
+    assert {one.name, other.name} <= set(links)
+    assert all(page.count(f'id="{link}"') == 1 for link in links)
     assert "Hardest clips" in page
     assert found[0].name == "results"
 
@@ -124,7 +133,7 @@ def test_csv_of_any_origin(tmp_path: Path) -> None:
     assert result["war"].value == pytest.approx(4 / 6)
     assert result.unit == "subject"
     assert not result.probable
-    assert "Calibration" not in render([of_result(result, "names")])[0]
+    assert "Reliability" not in render([of_result(result, "names")])[0]
     values = pd.DataFrame({"truth_valence": [0.1, 0.2, 0.4], "valence": [0.2, 0.2, 0.3]})
     values.to_csv(tmp_path / "values.csv", index=False)
     assert judge_file(tmp_path / "values.csv", QUICK)["mae"].value == pytest.approx(0.2 / 3)

@@ -58,6 +58,7 @@ SubmissionFile = Annotated[
 WithMissing = Annotated[
     bool, typer.Option("--missing", help="Judge with modalities missing too: the published grid, and curves.")
 ]
+Replicates = Annotated[int, typer.Option(min=1, help="Samples of the bootstrap.")]
 Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
 
@@ -86,6 +87,7 @@ def evaluate(
     raw: Raw = False,
     submission: SubmissionFile = None,
     missing: WithMissing = False,
+    replicates: Replicates = 2000,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ A page holds everything it needs (style, pictures, script), loads nothing from e
 """
 
 from mien.pages.frame import FOOTER, page
-from mien.pages.parts import bullets, card, grid, heat, image, note, sheet, words
+from mien.pages.parts import bullets, card, chapter, contents, grid, heat, image, note, sheet, words
 from mien.pages.tables import Estimate, Marked, PValue, Table, number
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Table",
     "bullets",
     "card",
+    "chapter",
+    "contents",
     "grid",
     "heat",
     "image",

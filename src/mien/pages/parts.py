@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from mien.pages.tables import Marked, caption
 
+FEW = 3  # boxes that a reader oversees without links to them
 _TYPES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff\xe0": "image/jpeg",
@@ -18,10 +20,23 @@ _TYPES = {
 }
 
 
-def card(title: str, html: str, note: str = "") -> str:
-    """A titled box; ``note`` is a soft line below the title."""
+def card(title: str, html: str, note: str = "", listed: bool = True) -> str:
+    """A titled box; ``note`` is a soft line below the title; ``contents`` links to it where it is ``listed``."""
     soft = f'<p class="soft">{escape(note)}</p>' if note else ""
-    return f'<section class="card"><h2>{escape(title)}</h2>{soft}{html}</section>'
+    mark = f' id="{_anchor(title)}"' if listed else ""
+    return f'<section class="card"{mark}><h2>{escape(title)}</h2>{soft}{html}</section>'
+
+
+def chapter(title: str) -> str:
+    """A heading above several boxes, which ``contents`` links to."""
+    return f'<h2 class="chapter" id="{_anchor(title)}">{escape(title)}</h2>'
+
+
+def contents(html: str) -> str:
+    """Links to the listed boxes and chapters of a page, for the screen; empty where there are few."""
+    found = re.findall(r'(?:<section class="card"|<h2 class="chapter") id="([^"]*)">(?:<h2>)?(.*?)</h2>', html)
+    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in found)
+    return f'<nav class="soft screen" aria-label="Contents">{links}</nav>' if len(found) > FEW else ""
 
 
 def note(html: str) -> str:
@@ -85,6 +100,11 @@ def heat(
         f'<div class="wide"><table class="heat">{caption(mark)}<thead><tr><th class="corner">{rows} ↓ {columns} →</th>'
         f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
+
+
+def _anchor(title: str) -> str:
+    """What a link to a title is called."""
+    return re.sub(r"\W+", "-", title).strip("-").lower()
 
 
 def _heat_cell(count: float, share: float) -> str:

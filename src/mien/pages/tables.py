@@ -61,7 +61,8 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """A figure to so many decimals; a dash where it is not defined."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:{'+' if signed else ''}.{digits}f}"
+    rounded = round(value, digits) + 0.0  # no minus before a nought
+    return f"{rounded:{'+' if signed else ''}.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def caption(mark: tuple[str, Marked] | None) -> str:
     """A table's mark as HTML; empty without one."""
     if mark is None:
         return ""
-    return f'<caption>{escape(mark[0])}: <b class="{mark[1].kind}">{escape(mark[1].text)}</b></caption>'
+    return f'<caption><span>{escape(mark[0])}: <b class="{mark[1].kind}">{escape(mark[1].text)}</b></span></caption>'
 
 
 def text(value: Value) -> str:
@@ -156,6 +157,8 @@ def _cell(value: Value) -> str:
     if isinstance(value, Estimate):
         point, _, bounds = str(value).partition(" ")
         return f'<td>{point} <span class="bounds">{escape(bounds)}</span></td>'
+    if isinstance(value, PValue) and value.value < 0.05:
+        return f"<td><strong>{escape(text(value))}</strong></td>"
     return f"<td{kind}>{escape(text(value))}</td>"
 
 

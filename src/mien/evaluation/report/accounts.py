@@ -65,7 +65,7 @@ def ledger(source: Source) -> Table | None:
     if not rows:
         return None
     head = ("corpus", "stage", "clips", "protocol", "is it judged here?")
-    return Table("ledger", f"Data that these weights have seen, {source.name}", head, tuple(rows))
+    return Table("ledger", "Data that these weights have seen", head, tuple(rows))
 
 
 def _upright(table: Table, source: Source) -> Table:

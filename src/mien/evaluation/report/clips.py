@@ -121,7 +121,7 @@ def _surely_wrong(source: Source) -> Singled | None:
     rows = [(names[truth[n]], names[said[n]], float(output[n, truth[n]]), float(output[n, said[n]])) for n in at]
     captions = [f"{true}, said {answer} {chance:.2f}" for true, answer, _, chance in rows]
     head = ("true", "said", "chance of the true", "of the said")
-    return _singled(source, "hardest", "Hardest clips: wrong, and the model was sure", head, at, rows, captions)
+    return _singled(source, "hardest", "Hardest clips: wrong, and the truth seemed unlikely", head, at, rows, captions)
 
 
 def _often_wrong(source: Source) -> Singled | None:

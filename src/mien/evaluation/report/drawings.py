@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mien.errors import UsageError
 from mien.evaluation.report.sources import Source
+from mien.evaluation.selective import risk_coverage
 from mien.evaluation.tallies import Floats
 
 SIZE = (4.6, 3.2)
@@ -19,6 +20,40 @@ SIZE = (4.6, 3.2)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 MOST_POINTS = 3000
 MAPS = ("pca", "tsne", "umap")
+
+
+def forest(sources: Sequence[Source], name: str) -> bytes | None:
+    """One metric of every system as a point with its interval, one below the other; None where nobody has it."""
+    known = [(source.name, score) for source in sources if (score := source.score(name)) and score["value"] is not None]
+    if not known:
+        return None
+    figure, axes = _figure(known[0][1]["title"], "", (SIZE[0], 0.8 + 0.42 * len(known)))
+    for row, (_, score) in enumerate(known):
+        value, low, high = (np.nan if score[end] is None else score[end] for end in ("value", "low", "high"))
+        axes.plot([low, high], [row, row], color=_colour(row), linewidth=2.5, solid_capstyle="butt")
+        axes.plot(value, row, "o", color=_colour(row), markersize=7)
+        axes.annotate(f"{value:.3f}", (value, row), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_yticks(range(len(known)), [_short(title) for title, _ in known], fontsize=9)
+    axes.set_ylim(len(known) - 0.5, -0.7)
+    axes.grid(axis="x", color="#dfe4ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    return _svg(figure)
+
+
+def risk(source: Source) -> bytes | None:
+    """Share of wrong answers among the surest, over their share of all; None for values and for mere class names."""
+    if source.predictions is None or "risk_coverage" not in (source.summary or {}):
+        return None
+    curve = risk_coverage(source.predictions.truth, source.predictions.output)
+    figure, axes = _figure("share of answers given, the surest first", "share of them that is wrong")
+    axes.axhline(curve.risk[-1], color="grey", linewidth=0.8, linestyle="--")
+    said = f"all answered: {curve.risk[-1]:.3f}"
+    axes.annotate(said, (0.01, curve.risk[-1]), xytext=(0, 3), textcoords="offset points", fontsize=8)
+    axes.step(curve.coverage, curve.risk, where="pre", color=_colour(0), linewidth=1.4)
+    axes.set(xlim=(0, 1), ylim=(0, max(float(curve.risk.max()) * 1.15, 0.05)))
+    return _svg(figure)
 
 
 def learning(sources: Sequence[Source], column: str, kind: str, title: str) -> bytes | None:
@@ -65,7 +100,7 @@ def reliability(sources: Sequence[Source]) -> bytes | None:
             x[full], y[full], s=8 + 160 * count[full] / count.sum(), color=_colour(number), alpha=0.8, label=source.name
         )
         drawn += 1
-    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
     if len(sources) > 1:
         axes.legend(fontsize=8, frameon=False)
     return _svg(figure) if drawn else None
@@ -133,14 +168,18 @@ def project(features: Floats, method: str) -> tuple[Floats, tuple[str, str]]:
     return np.asarray(fitted, dtype=np.float64), (f"{method}, first axis", "second axis")
 
 
-def _figure(x: str, y: str):  # type: ignore[no-untyped-def]
-    figure = Figure(figsize=SIZE, layout="constrained")
+def _figure(x: str, y: str, size: tuple[float, float] = SIZE):  # type: ignore[no-untyped-def]
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _short(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _colour(number: int) -> str:

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from mien import __version__
+from mien.evaluation.metrics import METRICS
 from mien.evaluation.pictures import CAPTIONS
-from mien.evaluation.report import accounts, clips, drawings, tables
-from mien.evaluation.report.sources import Source
+from mien.evaluation.report import accounts, clips, comparison, drawings, tables
+from mien.evaluation.report.sources import Source, distinct
 from mien.files import complete
-from mien.pages import Estimate, Table, bullets, card, grid, heat, image, note, page, words
+from mien.pages import Estimate, Table, bullets, card, chapter, contents, grid, heat, image, note, page, words
 
 SHOWN_FAILURES = 50
 # Pictures of an evaluation that the page shows as they are.
-SHOWN = tuple(kind for kind in CAPTIONS if kind != "confusion")
+SHOWN = tuple(kind for kind in CAPTIONS if kind not in ("confusion", "risk_coverage"))
+MOST_TILES = 4
 FORMATS = {"csv": Table.csv, "tex": Table.latex, "md": Table.markdown}
 _NOTE = (
     "Figures speak of <em>apparent</em> emotion as annotated in this corpus. They do not say what a person feels, and "
@@ -57,30 +59,34 @@ def write_report(sources: Sequence[Source], path: Path, look: Look | None = None
 def render(sources: Sequence[Source], look: Look | None = None) -> tuple[str, list[Table]]:
     """The page, and the tables on it."""
     found: list[Table] = []
+    sources = distinct(sources)
+    title, judged = _title(sources), [source for source in sources if source.summary]
+    head = f'<h1>{escape(title)}</h1><p class="soft">{escape(_subtitle(judged or list(sources)))}</p>{note(_NOTE)}'
+    head += _headline(judged) if judged else ""
     body = "".join(_parts(sources, look or Look(), found))
-    title = _title(sources)
-    return page(title, f"<h1>{escape(title)}</h1>{body}"), found
+    return page(title, head + contents(body) + body), found
 
 
 def _parts(sources: Sequence[Source], look: Look, found: list[Table]) -> Iterator[str]:
     judged = [source for source in sources if source.summary]
-    yield f'<p class="soft">{escape(_subtitle(judged or list(sources)))}</p>{note(_NOTE)}'
     if judged:
-        yield _headline(judged)
         yield _shown(tables.results(judged), found)
         if len(judged) > 1:
-            differences, problems = tables.differences(judged)
-            yield _shown(differences, found) if differences else ""
+            compared, problems = comparison.comparisons(judged)
+            yield from (_shown(table, found) for table in compared)
             yield card("Not compared", bullets(problems)) if problems else ""
     notes = list(dict.fromkeys(text for source in judged for text in (source.summary or {})["notes"]))
     yield card("What a reader must know", bullets(notes)) if notes else ""
     yield _curves(sources)
-    for source in judged:
-        yield from _of_one(source, look, found, len(judged) > 1)
-    yield _shown(accounts.costs(sources), found)
+    several = len(sources) > 1
+    cost = _shown(accounts.costs(sources), found)
+    yield cost if several else ""
     for source in sources:
-        yield _shown(accounts.ledger(source), found, source, len(sources) > 1)
-        yield _protocol(source, len(sources) > 1)
+        yield chapter(source.name) if several else ""
+        yield from (_of_one(source, look, found, several) if source.summary else ())
+        yield "" if several else cost
+        yield _shown(accounts.ledger(source), found, source, several)
+        yield _protocol(source, several)
 
 
 def _of_one(source: Source, look: Look, found: list[Table], several: bool) -> Iterator[str]:
@@ -90,22 +96,16 @@ def _of_one(source: Source, look: Look, found: list[Table], several: bool) -> It
     if "confusion" in summary:
         names = [one["name"] for one in summary["classes"]]
         matrix = heat(names, np.asarray(summary["confusion"]), mark=tables.mark(source))
-        yield card(f"Confusion matrix{name}", matrix, CAPTIONS["confusion"])
+        yield card(f"Confusion matrix{name}", matrix, CAPTIONS["confusion"], not several)
         yield _shown(tables.classes(source), found, source, several)
     for kind, content in source.pictures.items():
         if kind in SHOWN and ("missing" in summary or not kind.startswith("missing")):
-            yield card(f"{CAPTIONS[kind]}{name}", image(content, CAPTIONS[kind]))
+            yield card(f"{CAPTIONS[kind]}{name}", image(content, CAPTIONS[kind]), listed=not several)
     yield _shown(tables.missing(source), found, source, several)
     yield _shown(tables.answered(source), found, source, several)
     for table in tables.groups(source):
         yield _shown(table, found, source, several)
-    pictures = []
-    if (curve := drawings.reliability([source])) is not None:
-        pictures.append(f"<h3>Calibration</h3>{image(curve, 'Share of right clips over confidence')}")
-    if (plane := drawings.embedding(source, look.method)) is not None:
-        pictures.append(f"<h3>Embeddings</h3>{image(plane, 'Clips in the plane of their features')}")
-    said = "The larger a dot, the more clips; on the grey line confidence keeps its word. Crosses are wrong clips."
-    yield card(f"Calibration and embeddings{name}", grid(pictures), said) if pictures else ""
+    yield _plots(source, look, several)
     source = replace(source, manifest=clips.find_manifest(source))
     for singled in (clips.hardest(source), clips.ambiguous(source)):
         if singled is not None:
@@ -116,7 +116,33 @@ def _of_one(source: Source, look: Look, found: list[Table], several: bool) -> It
         more = f"and {len(failures) - SHOWN_FAILURES} more: see metrics.json" if len(failures) > SHOWN_FAILURES else ""
         head = ("clip", "file", "reason")
         table = Table("failures", "Not scored", head, rows, more, tables.mark(source))
-        yield card(f"Not scored{name}", table.html())
+        yield card(f"Not scored{name}", table.html(), listed=not several)
+
+
+def _plots(source: Source, look: Look, several: bool) -> str:
+    """Whether confidence keeps its word, what abstaining would buy, and the map of features."""
+    drawn = {
+        "Reliability": (
+            "Share of right answers over confidence. On the grey line confidence keeps its word; the larger a dot, the "
+            "more answers.",
+            drawings.reliability([source]),
+        ),
+        "Risk and coverage": (
+            "What abstaining would buy: share of wrong answers among the surest.",
+            drawings.risk(source),
+        ),
+        "Embeddings": (
+            "Clips in the plane of their features; crosses are wrong.",
+            drawings.embedding(source, look.method),
+        ),
+    }
+    pictures = [
+        f"<h3>{title}</h3>{image(content, said)}<p class='soft'>{said}</p>"
+        for title, (said, content) in drawn.items()
+        if content
+    ]
+    title = f"Confidence and features, {source.name}" if several else "Confidence and features"
+    return card(title, grid(pictures), listed=not several) if pictures else ""
 
 
 def _shown(
@@ -125,31 +151,40 @@ def _shown(
     """A card with a table, which is also kept for the files beside the page; ``before`` is HTML above it."""
     if table is None:
         return ""
-    if several and source is not None:
-        table = replace(table, name=f"{table.name}_{_safe(source.name)}")
+    own = several and source is not None
+    if own and source is not None:
+        title = table.title if table.title.endswith(source.name) else f"{table.title}, {source.name}"
+        table = replace(table, name=f"{table.name}_{_safe(source.name)}", title=title)
     taken = {one.name for one in found}
     name, number = table.name, 2
     while name in taken:
         name, number = f"{table.name}_{number}", number + 1
     found.append(replace(table, name=name))
-    return card(table.title, before + table.html())
+    return card(table.title, before + table.html(), listed=not own)
 
 
 def _headline(judged: Sequence[Source]) -> str:
-    """The first metric of every system, large."""
+    """One system: its first metrics, large; several: the first metrics of each on one axis."""
+    summary: Any = judged[0].summary
+    scores = [one for one in summary["scores"] if "/" not in one["name"] and not one["name"].endswith("_per_video")]
+    if len(judged) > 1:
+        drawn = [(one["title"], drawings.forest(judged, one["name"])) for one in scores[:2]]
+        pictures = [image(content, f"{title} of every system with its interval") for title, content in drawn if content]
+        return f'<section class="card">{grid(pictures)}</section>'
     tiles = []
-    for source in judged:
-        score = (source.summary or {})["scores"][0]
-        low, high = (np.nan if score[end] is None else score[end] for end in ("low", "high"))
-        value = np.nan if score["value"] is None else score["value"]
+    for score in scores[:MOST_TILES]:
+        value, low, high = (np.nan if score[name] is None else score[name] for name in ("value", "low", "high"))
         text, _, bounds = str(Estimate(value, low, high)).partition(" ")
-        tiles.append(
-            f'<p class="soft">{escape(score["title"])}, {escape(source.name)}</p><p class="figure">{text} '
-            f"<small>{escape(bounds)}</small></p>"
-            f'<p class="soft">{score["n"]} {score["counted"]} of {score["units"]} {(source.summary or {})["unit"]}s; '
-            f"corpus seen in training: {escape(tables.seen(source).text)}</p>"
-        )
-    return f'<section class="card">{grid(tiles)}</section>'
+        title = escape(score["title"])
+        tiles.append(f'<p class="soft">{title}</p><p class="figure">{text}</p><p class="soft">{escape(bounds)}</p>')
+    first, seen = scores[0], tables.seen(judged[0])
+    units = f" of {first['units']} {summary['unit']}s" if summary["unit"] != first["counted"].rstrip("s") else ""
+    told = (
+        f"{first['n']} {first['counted']}{units}; in brackets {100 * first['level']:g} % intervals. Corpus seen in "
+        f'training: <b class="{seen.kind}">{escape(seen.text)}</b>'
+    )
+    large = "".join(f"<div>{one}</div>" for one in tiles)
+    return f'<section class="card"><div class="tiles">{large}</div><p>{told}</p></section>'
 
 
 def _curves(sources: Sequence[Source]) -> str:
@@ -161,7 +196,9 @@ def _curves(sources: Sequence[Source]) -> str:
         if column not in ("step", "epoch", "n") and "/" not in str(column)
     ]
     wanted = [("loss", "train", "training loss"), ("lr", "train", "learning rate")]
-    wanted += [(column, "validation", f"validation {column}") for column in list(dict.fromkeys(metrics))[:2]]
+    for column in list(dict.fromkeys(metrics))[:2]:
+        title = METRICS[column].title if column in METRICS else column
+        wanted.append((column, "validation", f"{title} on validation"))
     drawn = [(title, drawings.learning(sources, column, kind, title)) for column, kind, title in wanted]
     pictures = [image(content, f"{title} over epochs") for title, content in drawn if content]
     return card("Training", grid(pictures)) if pictures else ""
@@ -193,7 +230,7 @@ def _protocol(source: Source, several: bool) -> str:
     facts["mien"] = str(summary.get("mien", __version__))
     commands = "".join(f"<pre>{escape(line)}</pre>" for line in commands_of(source))
     title = f"How it was done{f', {source.name}' if several else ''}"
-    return card(title, words(facts) + (f"<h3>To repeat it</h3>{commands}" if commands else ""))
+    return card(title, words(facts) + (f"<h3>To repeat it</h3>{commands}" if commands else ""), listed=not several)
 
 
 def commands_of(source: Source) -> list[str]:
@@ -232,11 +269,13 @@ def _title(sources: Sequence[Source]) -> str:
 
 
 def _subtitle(sources: Sequence[Source]) -> str:
+    """Which clips, said once where all systems were judged on as many of the same part."""
     told = []
     for source in sources:
         data = (source.summary or {}).get("data")
         if data:
-            told.append(f"{data['part']} part of {data['manifest']}: {data['scored']} of {data['clips']} clips scored")
+            of = f" of {data['manifest']}" if (source.summary or {})["cost"] or len(sources) == 1 else ""
+            told.append(f"{data['part']} part{of}: {data['scored']} of {data['clips']} clips scored")
     return "; ".join(dict.fromkeys(told)) or "training so far"
 
 

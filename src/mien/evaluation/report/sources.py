@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,17 @@ def load_source(path: Path | str, classes: Sequence[str] = (), groups: Sequence[
         else next((found for up in list(judged.absolute().parents)[:2] if (found := run_files(up))), None)
     )
     return _of_folder(judged, home.folder.name if home else folder.name, home)
+
+
+def distinct(sources: Sequence[Source]) -> list[Source]:
+    """The same with names that differ: a second ``run`` becomes ``run (2)``."""
+    seen: dict[str, int] = {}
+    out = []
+    for source in sources:
+        seen[source.name] = seen.get(source.name, 0) + 1
+        number = seen[source.name]
+        out.append(source if number == 1 else replace(source, name=f"{source.name} ({number})"))
+    return out
 
 
 def of_result(result: EvaluationResult, name: str, run: RunFiles | None = None) -> Source:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from mien.errors import UsageError
 from mien.evaluation.exposure import SEEN
-from mien.evaluation.intervals import LEVEL, REPLICATES, holm
-from mien.evaluation.paired import Paired, pair
 from mien.evaluation.report.sources import Source
 from mien.evaluation.scores import Score
 from mien.pages import Estimate, Marked, PValue, Table
-
-# Metrics whose differences are tested; more tests would cost power and say the same again.
-TESTED = 2
 
 
 def interval_text(score: Score) -> str:
@@ -35,14 +28,6 @@ def seen(source: Source) -> Marked:
 def mark(source: Source) -> tuple[str, Marked]:
     """The same for a table of one system, see ``mien.pages.Table``."""
     return SEEN, seen(source)
-
-
-def seen_by(first: Source, second: Source) -> Marked:
-    """The same for what two systems have been compared on."""
-    one, other = seen(first), seen(second)
-    if one.text == other.text:
-        return Marked(f"both: {one.text}", one.kind)
-    return Marked(f"first: {one.text}; second: {other.text}", "bad" if "bad" in (one.kind, other.kind) else "soft")
 
 
 def results(sources: Sequence[Source]) -> Table:
@@ -92,7 +77,7 @@ def classes(source: Source) -> Table:
         for one in found
     )
     head = ("class", "recall", "precision", "F1", "true", "predicted")
-    return Table("classes", f"Classes, {source.name}", head, rows, mark=mark(source))
+    return Table("classes", "Classes", head, rows, mark=mark(source))
 
 
 def groups(source: Source) -> list[Table]:
@@ -116,7 +101,7 @@ def groups(source: Source) -> list[Table]:
         titles = [next(o["title"] for o in own if o["metric"] == name) for name in (metric, *others)]
         head = (column, *titles, f"{titles[0]}, gap to the others", "p", "p (Holm)", "clips", f"{unit}s")
         note = f"Gaps and p-values are of {titles[0]}, drawn by {unit}; Holm corrects for all gaps of this report."
-        title = f"By {column}, {source.name}"
+        title = f"By {column}"
         tables.append(Table(f"groups_{column}", title, head, tuple(rows), note, mark(source)))
     return tables
 
@@ -128,7 +113,7 @@ def missing(source: Source) -> Table | None:
         return None
     rows = tuple((row["modality"], row["distortion"] or None, row["metric"], estimate(row)) for row in grid)
     head = ("kept", "in place of the others", "metric", "value")
-    return Table("missing", f"With modalities missing, {source.name}", head, rows, mark=mark(source))
+    return Table("missing", "With modalities missing", head, rows, mark=mark(source))
 
 
 def answered(source: Source) -> Table | None:
@@ -143,62 +128,7 @@ def answered(source: Source) -> Table | None:
     told = ", ".join(f"{reason} {count}" for reason, count in found["reasons"].items())
     note = f"Answered: {100 * found['coverage']:.1f} %. Not answered: {told}. The limits are those of the bundle."
     head = ("metric", "everything answered", "with abstaining", "n")
-    return Table("answered", f"With abstaining, {source.name}", head, rows, note, mark(source))
-
-
-def differences(sources: Sequence[Source]) -> tuple[Table | None, list[str]]:
-    """Every two systems on the same clips, and sentences about those that cannot be compared."""
-    pairs: list[tuple[Source, Source, Paired]] = []
-    problems = []
-    for one, other in combinations([source for source in sources if source.predictions], 2):
-        assert one.task is not None
-        assert one.predictions is not None
-        assert other.predictions is not None
-        if other.task is None or one.task.config.outputs != other.task.config.outputs:
-            problems.append(f"{one.name} and {other.name} answer in other words and cannot be compared")
-            continue
-        settings = (one.summary or {}).get("settings", {})
-        drawn = settings.get("level", LEVEL), settings.get("replicates", REPLICATES), settings.get("seed", 0)
-        names = one.task.metrics()[:TESTED]
-        try:
-            both = one.predictions, other.predictions
-            pairs.append((one, other, pair(one.task, both, other.name, names, one.units, one.videos, *drawn)))
-        except UsageError as error:
-            problems.append(str(error))
-    if not pairs:
-        return None, problems
-    shown = [name for name in pairs[0][2].comparisons if "/" not in name and not name.endswith("_per_video")]
-    corrected = {name: holm([two.comparisons[name].p_value for *_, two in pairs]) for name in shown}
-    mcnemars = [two.mcnemar.p_value if two.mcnemar else np.nan for *_, two in pairs]
-    titles = ["difference"]
-    for name in shown:
-        title = pairs[0][2].titles[name]
-        titles += [title, f"{title} p", "p (Holm)", "p (permutation)"]
-    classes = pairs[0][2].mcnemar is not None
-    titles += ["only first right", "only second right", "McNemar p", "McNemar p (Holm)"] if classes else []
-    titles.append(SEEN)
-    rows = []
-    for at, (one, other, two) in enumerate(pairs):
-        row: list[Any] = [f"{one.name} − {other.name}"]
-        for metric in shown:
-            found = two.comparisons[metric]
-            interval = found.interval
-            row += [Estimate(found.difference, interval.low, interval.high, signed=True), PValue(found.p_value)]
-            row += [PValue(corrected[metric][at]), PValue(found.p_permutation)]
-        if two.mcnemar:
-            row += [
-                two.mcnemar.only_first,
-                two.mcnemar.only_second,
-                PValue(two.mcnemar.p_value),
-                PValue(holm(mcnemars)[at]),
-            ]
-        rows.append((*row, seen_by(one, other)))
-    unit = (sources[0].summary or {}).get("unit", "subject")
-    note = (
-        f"Paired bootstrap and permutation by {unit}. McNemar's exact test takes clips as independent. Holm's rule "
-        f"corrects each test for the {len(pairs)} comparison(s): read corrected p-values where there are several."
-    )
-    return Table("differences", "Differences on the same clips", tuple(titles), tuple(rows), note), problems
+    return Table("answered", "With abstaining", head, rows, note, mark(source))
 
 
 def estimate(entry: Mapping[str, Any] | None, signed: bool = False) -> Estimate | None:
