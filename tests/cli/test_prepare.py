@@ -90,7 +90,8 @@ def test_number_of_processes_does_not_change_a_byte(raw: Path, whole: Path, tmp_
     done = mien("prepare", raw / "table.csv", "--out", tmp_path / "out", "-j", 3, "--size", 96)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"6 clips of 8 inputs: {tmp_path / 'out/manifest.csv'}"
-    assert "1 recording without a face:\n  wall.mp4\n" in done.stdout
+    # rows of a table with targets stand for one person, who may be seen briefly
+    assert re.search(r"1 recording without a face:\n  \S*wall.mp4: no upright face is in sight for 0.3 s", done.stdout)
     assert re.search(r"1 recording that could not be read:\n  \S*text.mp4: ", done.stdout)
     assert results(tmp_path / "out") == results(whole)
 
@@ -164,7 +165,7 @@ def progress(out: Path) -> int:
     ("arguments", "code", "message"),
     [
         (["gone.mp4", "--out", "out"], 2, "gone.mp4: no such file or folder"),
-        (["text.mp4", "--out", "out"], 1, "no face clip came of 1 input"),
+        (["text.mp4", "--out", "out"], 1, "no clip came of 1 input: "),
         (["empty.csv", "--out", "out"], 2, "the table is empty"),
         (["wall.mp4", "--out", "text.mp4"], 1, "text.mp4: cannot be written"),
         (["wall.mp4", "--out", "out", "--size", "4"], 2, "--size 4: input should be greater than or equal to 16"),

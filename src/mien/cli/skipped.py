@@ -20,7 +20,7 @@ def tell_skipped(report: PrepareReport) -> None:
             continue
         typer.echo(f"{count(len(found), 'recording')} {title}:")
         for record in found[:_LINES]:
-            typer.echo(f"  {record.reason or record.source}")
+            typer.echo(f"  {record.reason}")
         if len(found) > _LINES:
             typer.echo(f"  and {len(found) - _LINES:,} more: {report.out / 'report.csv'}")
 

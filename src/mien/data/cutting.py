@@ -71,8 +71,7 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
         MienError: the source cannot be read, or the clips cannot be written.
     """
     work = out / ".work" / f"{source.id}-{os.getpid()}"
-    alone = settings.window is not None or settings.search != "follow"
-    main = settings.faces == "main" or (settings.faces == "auto" and source.labelled) or alone
+    main = wants_main(source, settings)
     if main:
         settings = settings.model_copy(update={"min_seconds": 0.0, "max_gap": math.inf})
     try:
@@ -84,6 +83,12 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
         return [_keep(strip, source, out, main) for strip in strips]
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def wants_main(source: Source, settings: PrepareSettings) -> bool:
+    """Whether one face of a source is wanted, however briefly it is seen, or all of them."""
+    alone = settings.window is not None or settings.search != "follow"
+    return settings.faces == "main" or (settings.faces == "auto" and source.labelled) or alone
 
 
 def _strips(source: Source, work: Path, settings: PrepareSettings, follow: Follow) -> Iterator[Strip]:

@@ -13,7 +13,7 @@ from mien.data.gather import Source
 from mien.data.settings import PrepareSettings
 from mien.files import complete
 
-_FORMAT = 2  # of what a record says of a clip; those of another format are made anew
+_FORMAT = 3  # of what a record says of a clip; those of another format are made anew
 
 
 class Record(BaseModel):
@@ -22,7 +22,7 @@ class Record(BaseModel):
     Attributes:
         id, source: of the source.
         status: ``ok``; ``no face``: it was read and shows none; ``failed``: it could not be read.
-        reason: one line where it failed.
+        reason: one line where there is no clip.
         clips: what the manifest says of each clip.
         fingerprint: of the source file and the settings; a record made from something else does not count.
     """

@@ -14,7 +14,7 @@ from typing import IO, Any, Literal
 import pandas as pd
 
 from mien.data.cluster import map_cluster
-from mien.data.cutting import Follow, cut_faces
+from mien.data.cutting import Follow, cut_faces, wants_main
 from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
 from mien.data.manifest import Manifest
@@ -119,11 +119,8 @@ def prepare(
         report = PrepareReport(out, tuple(records[source.id] for source in sources))
         _write_results(report, sources, settings)
     if not report.clips:
-        first = report.records[0]
-        raise MienError(
-            f"no face clip came of {len(sources)} input(s); the first, {first.source}: {first.reason or first.status} "
-            f"(all in {out / 'report.csv'})"
-        )
+        inputs = "1 input" if len(sources) == 1 else f"{len(sources):,} inputs"
+        raise MienError(f"no clip came of {inputs}: {report.records[0].reason} (all in {out / 'report.csv'})")
     return report
 
 
@@ -136,7 +133,17 @@ def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
         return _failed(source, str(error))
     except Exception as error:  # one odd file must not end the work on a million others; it is reported, not hidden
         return _failed(source, f"internal error, please report it ({type(error).__name__}: {error})")
-    return Record(id=source.id, source=source.name, status="ok" if clips else "no face", clips=tuple(clips))
+    if not clips:
+        return Record(id=source.id, source=source.name, status="no face", reason=_unseen(source, settings))
+    return Record(id=source.id, source=source.name, status="ok", clips=tuple(clips))
+
+
+def _unseen(source: Source, settings: PrepareSettings) -> str:
+    """What it means that a recording gave no clip, so that users know what to change."""
+    if settings.search != "follow":
+        return f"{source.row.path}: no face is found in any picture"
+    brief = 0.0 if wants_main(source, settings) else settings.min_seconds
+    return f"{source.row.path}: no upright face is in sight for {max(brief, settings.tracking.min_length):g} s or more"
 
 
 def _failed(source: Source, reason: str) -> Record:
