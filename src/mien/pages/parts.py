@@ -40,8 +40,8 @@ def contents(html: str) -> str:
 
 
 def note(html: str) -> str:
-    """A paragraph that must not be overlooked."""
-    return f'<p class="note">{html}</p>'
+    """What must not be overlooked."""
+    return f'<div class="note">{html}</div>'
 
 
 def words(facts: Mapping[str, str]) -> str:

@@ -158,8 +158,9 @@ class Overview:
 
     def _caption(self, id_: str) -> str:
         row = self.manifest.frame.iloc[int(self.manifest.positions([id_])[0])]
-        shown = [str(row[column]) for column in ("label", "subject") if column in row and pd.notna(row[column])]
-        return " · ".join([*shown, id_])
+        told = ("label", "subject", "source")
+        shown = [str(row[column]) for column in told if column in row and pd.notna(row[column])]
+        return " · ".join(shown if "source" in row else [*shown, id_])
 
 
 def look(manifest: Manifest, settings: LookSettings | None = None, progress: Progress | None = None) -> Overview:
