@@ -10,6 +10,7 @@ from tests.data.corpora.building import Miniature
 from tests.data.corpora.miniatures import MINIATURES
 
 from mien.data.corpora import Corpus, corpora, get_corpus
+from mien.data.corpora.describe import describe
 from mien.data.corpora.official import read_findings, write_official, write_protocols
 from mien.data.manifest import Manifest
 from mien.errors import MienError, UsageError
@@ -119,6 +120,17 @@ def test_ids_of_classes_are_their_places(corpus: Corpus) -> None:
             assert sum(counts.parts.values()) == counts.total
         if counts.total and counts.classes:
             assert sum(counts.classes.values()) == counts.total
+
+
+@pytest.mark.parametrize(
+    "corpus", [one for one in corpora().values() if one.access != "yours"], ids=lambda one: one.name
+)
+def test_users_are_told_whom_to_ask(corpus: Corpus, tmp_path: Path) -> None:
+    text = " ".join(describe(corpus).split())
+    assert corpus.link.startswith("https://")
+    assert all(said in text for said in (corpus.link, corpus.access, corpus.licence))
+    with pytest.raises(UsageError, match=f"corpora show {corpus.name}|name it: --choose table|unpack"):
+        corpus.scan(tmp_path)
 
 
 def test_unknown_names_get_the_nearest() -> None:

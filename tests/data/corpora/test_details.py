@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.data.corpora.building import touch, write
+from tests.data.corpora.building import frames, touch, write
 from tests.data.corpora.miniatures import (
     crema_d,
     dfew,
@@ -17,6 +18,7 @@ from tests.data.corpora.miniatures import (
     first_impressions,
     hume_reaction,
     mafw,
+    msp_face,
     recola,
     recola_avec,
     sewa,
@@ -203,3 +205,50 @@ def test_subjects_by_names_need_one_group_that_finds_somebody(pattern: str, tmp_
         get_corpus("class-folders").scan(tmp_path, subject=pattern)
     unknown = get_corpus("class-folders").scan(tmp_path)
     assert any("subjects are unknown" in one.text for one in unknown.findings)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "clip"),
+    [
+        ("faces16", "DFEW/Clip/clip_224x16f/{0:05d}"),
+        ("faces", "DFEW/Clip/clip_224x224/clip_224x224_part_1/{0:05d}"),
+        ("recordings", "DFEW/Clip/original/part_1/{0:05d}.mp4"),
+    ],
+)
+def test_dfew_in_other_forms_and_wrapped_parts(pictures: str, clip: str, tmp_path: Path) -> None:
+    """Padded or not, sixteen frames or all, faces or recordings, each part of the archive in a folder of its own."""
+    dfew(tmp_path)
+    shutil.rmtree(tmp_path / "DFEW/Clip")
+    names = [clip.format(number) for number in range(1, 11)]
+    if pictures == "recordings":
+        touch(tmp_path, *names)
+    else:
+        frames(tmp_path, names, "{0}.jpg")
+    scan = get_corpus("dfew").scan(tmp_path, pictures=pictures)
+    assert [Path(path).relative_to(tmp_path).as_posix() for path in scan.frame["path"]] == names
+    assert scan.cropped is (pictures != "recordings")
+
+
+def test_crema_d_without_the_damaged_clips(tmp_path: Path) -> None:
+    crema_d(tmp_path)
+    listing = tmp_path / "SentenceFilenames.csv"
+    listing.write_text(listing.read_text() + '\n5,"1064_IEO_DIS_MD"\n')
+    touch(tmp_path, "VideoFlash/1064_IEO_DIS_MD.flv")
+    corpus = get_corpus("crema-d")
+    whole, dropped = (corpus.scan(tmp_path, damaged=choice) for choice in ("keep", "drop"))
+    assert set(whole.frame["id"]) - set(dropped.frame["id"]) == {"1064_IEO_DIS_MD"}
+    assert any("published are 7,437" in one.text for one in dropped.findings)
+
+
+def test_msp_face_says_nothing_of_segments_without_a_label(tmp_path: Path) -> None:
+    """Two thirds of the official segments have none, so they are nothing odd."""
+    msp_face(tmp_path)
+    touch(tmp_path, "MSP-Face/MSP-FACE_0001/Segments/MSP-FACE_0001_0009/MSP-FACE_0001_0009.mp4")
+    assert not any("in no list" in one.text for one in get_corpus("msp-face").scan(tmp_path).findings)
+
+
+def test_enterface_with_underscores_for_blanks(tmp_path: Path) -> None:
+    enterface05(tmp_path)
+    for folder in sorted((tmp_path / "enterface database").glob("subject *")):
+        folder.rename(folder.with_name(folder.name.replace(" ", "_")))
+    assert len(get_corpus("enterface05").scan(tmp_path).frame) == 1287

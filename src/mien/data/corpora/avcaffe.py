@@ -88,6 +88,7 @@ CORPUS = Corpus(
     licence="non-commercial agreement, granted for 30 days",
     access="Borealis (Queen's University) doi 10.5683/SP3/PSWY62 with an institutional account; "
     "downloader in github.com/pritamqu/AVCAffe",
+    link="https://doi.org/10.5683/SP3/PSWY62",
     layout="""\
 ground_truths/arousal.txt, valence.txt, mental_demand.txt, ...     aiim001_task_1, Excited
 videos/shorter_segments/aiim001/task_1/<clip>.avi                  58,112 clips of about 6 s

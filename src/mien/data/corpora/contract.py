@@ -143,7 +143,7 @@ class Corpus:
         title: name, venue and year.
         paper: doi or arXiv number.
         licence: terms, as far as known.
-        access: whom to ask, where.
+        access: whom to ask, where; ``link``: a page about it, where one is known.
         layout: the official tree, as it unpacks.
         look: reads a copy through a ``Survey``: rows with ``id`` and ``path``.
         labels: classes in the order of their ids.
@@ -166,6 +166,7 @@ class Corpus:
     access: str
     layout: str
     look: Callable[[Survey], pd.DataFrame]
+    link: str = ""
     labels: tuple[Label, ...] = ()
     targets: tuple[str, ...] = ()
     subjects: str = "unknown"

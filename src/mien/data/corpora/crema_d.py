@@ -37,6 +37,10 @@ def look(survey: Survey) -> pd.DataFrame:
     if survey.choices["label"] == "perceived":
         rows = _perceived(survey, rows)
         survey.variant = ""
+    if survey.choices["damaged"] == "drop":
+        rows = rows[~rows["id"].isin(CORPUS.known)].reset_index(drop=True)
+        found = {name: path for name, path in found.items() if name not in CORPUS.known}
+        survey.variant = survey.variant and "intended, without known damage"
     return survey.match(rows, found, folder, archive="VideoFlash (git lfs pull)")
 
 
@@ -80,6 +84,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/TAFFC.2014.2336244",
     licence="Open Database License 1.0, contents Database Contents License 1.0",
     access="open: github.com/CheyneyComputerScience/CREMA-D with git-lfs; a form is requested",
+    link="https://github.com/CheyneyComputerScience/CREMA-D",
     layout="""\
 VideoFlash/1001_DFA_ANG_XX.flv        actor _ sentence _ emotion _ level; 7,442 clips
 AudioWAV/1001_DFA_ANG_XX.wav          AudioMP3/1001_DFA_ANG_XX.mp3
@@ -90,7 +95,10 @@ processedResults/summaryTable.csv     votes from voice, face and both; processed
     labels=tuple(Label(at, name, code, name) for at, (code, name) in enumerate(_CODES.items())),
     subjects="91 actors",
     splits="none official; the column fold holds the 5 folds by actor of SVFAP, MAE-DFER and HiCMAE",
-    choices=(Choice("label", ("intended", "perceived"), "what was acted, or what most raters saw and heard"),),
+    choices=(
+        Choice("label", ("intended", "perceived"), "what was acted, or what most raters saw and heard"),
+        Choice("damaged", ("keep", "drop"), "clips of known damage: as SVFAP and MAE-DFER, or without them as HiCMAE"),
+    ),
     counts={
         "intended": Counts(
             total=7442,
@@ -98,7 +106,13 @@ processedResults/summaryTable.csv     votes from voice, face and both; processed
             classes={name: 1087 if name == "neutral" else 1271 for name in _CODES.values()},
             part_classes={"1": {name: 213 if name == "neutral" else 250 for name in _CODES.values()}},
             subjects=91,
-        )
+        ),
+        "intended, without known damage": Counts(
+            total=7437,
+            parts=dict(zip(_LAST_ACTOR, (1463, 1470, 1475, 1474, 1555), strict=True)),
+            classes={"angry": 1271, "disgust": 1270, "fear": 1271, "happy": 1271, "neutral": 1086, "sad": 1268},
+            subjects=91,
+        ),
     },
     known={
         "1076_MTI_NEU_XX": "very short, no sound",

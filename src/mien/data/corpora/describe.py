@@ -9,7 +9,20 @@ from typing import Any
 
 from mien.data.corpora.contract import Corpus, Counts
 
-_PLAIN = ("name", "title", "paper", "licence", "access", "layout", "targets", "subjects", "splits", "used_by", "quirks")
+_PLAIN = (
+    "name",
+    "title",
+    "paper",
+    "licence",
+    "access",
+    "link",
+    "layout",
+    "targets",
+    "subjects",
+    "splits",
+    "used_by",
+    "quirks",
+)
 
 
 def as_dict(corpus: Corpus) -> dict[str, Any]:
@@ -26,8 +39,8 @@ def describe(corpus: Corpus) -> str:
     """The page that ``mien corpora show`` prints."""
     lines = [corpus.title, ""]
     for term, text in (("paper", corpus.paper), ("licence", corpus.licence), ("access", corpus.access),
-                       ("subjects", corpus.subjects), ("division", corpus.splits)):  # fmt: skip
-        lines += _wrapped(f"{term:9} ", text)
+                       ("link", corpus.link), ("subjects", corpus.subjects), ("division", corpus.splits)):  # fmt: skip
+        lines += _wrapped(f"{term:9} ", text) if text else []
     lines += ["", "layout", *(f"  {line}" for line in corpus.layout.splitlines())]
     if corpus.labels:
         lines += ["", "classes (id, name, official code)"]

@@ -63,6 +63,7 @@ CORPUS = Corpus(
     paper="doi 10.1145/3394171.3413620, arXiv 2008.05924",
     licence="non-commercial research and education; the authors do not own the clips",
     access="agreement form on dfew-dataset.github.io; the password of the archives comes with the approval",
+    link="https://dfew-dataset.github.io",
     layout="""\
 Clip/original/XXXXX.mp4                          data_part_*.zip: 16,372 clips with sound
 Clip/clip_224x224/XXXXX/XXXXX_FFFFF.jpg          clip_224x224_part_*.zip: 15,906 clips, aligned faces

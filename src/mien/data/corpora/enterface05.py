@@ -12,7 +12,7 @@ from mien.data.corpora.survey import Survey
 
 _COMMON = {"anger": "angry", "happiness": "happy", "sadness": "sad"}
 _NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
-_PLACE = re.compile(r"subject\W*(\d+)/(\w+)/sentence\W*(\d)/[^/]+", re.IGNORECASE)
+_PLACE = re.compile(r"subject[\W_]*(\d+)/(\w+)/sentence[\W_]*(\d)/[^/]+", re.IGNORECASE)
 _LAST_SUBJECT = {"1": 10, "2": 19, "3": 28, "4": 37, "5": 44}
 
 
@@ -21,7 +21,7 @@ def look(survey: Survey) -> pd.DataFrame:
     folder = survey.maybe("enterface database") or survey.root
     found = survey.clips(folder, (".avi", ".mp4"), _key)
     long = survey.clips(
-        folder, (".avi",), lambda path: str(path) if re.search(r"subject\W*6/", f"{path}", re.I) else ""
+        folder, (".avi",), lambda path: str(path) if re.search(r"subject[\W_]*6/", f"{path}", re.I) else ""
     )
     if long:
         survey.say("note", "subject 6 was never cut into sentences and is left out", sorted(long))
@@ -57,6 +57,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/ICDEW.2006.145",
     licence="research use",
     access="open download from the site of eNTERFACE'05 (enterface.net/enterface05, emotion)",
+    link="https://enterface.net/enterface05",
     layout="""\
 enterface database/subject 1/anger/sentence 1/s1_an_1.avi
                    subject N/{anger,disgust,fear,happiness,sadness,surprise}/sentence 1..5/*.avi

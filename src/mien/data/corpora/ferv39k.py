@@ -56,6 +56,7 @@ CORPUS = Corpus(
     paper="arXiv 2203.09463",
     licence="non-commercial research",
     access="e-mail from a university account to the authors at Fudan; text in github.com/wangyanckxx/FERV39k",
+    link="https://github.com/wangyanckxx/FERV39k",
     layout="""\
 2_ClipsforFaceCrop/<Scene>/<Emotion>/<NNNN>/*.jpg    faces, without sound
 0_7_LabelClips/<Scene>/<Emotion>/<NNNN>.mp4          whole clips with sound

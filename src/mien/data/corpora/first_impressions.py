@@ -74,6 +74,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/TAFFC.2020.2973984",
     licence="research use",
     access="registration on the ChaLearn LAP site (chalearnlap.cvc.uab.cat, dataset 24), with a password for the test",
+    link="https://chalearnlap.cvc.uab.cat/dataset/24/description",
     layout="""\
 train-1/training80_01/_uNup91ZYw0.002.mp4       train-1..6.zip, in each inner zips training80_*.zip
 val-1/validation80_01/*.mp4                     test-1/test80_01/*.mp4

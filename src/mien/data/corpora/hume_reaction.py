@@ -55,6 +55,7 @@ CORPUS = Corpus(
     paper="arXiv 2207.05691",
     licence="non-commercial research; a permanent academic signs",
     access="by e-mail to the competitions of Hume AI (github.com/EIHW/MuSe2022)",
+    link="https://github.com/EIHW/MuSe2022",
     layout="""\
 c2_muse_reaction/partition.csv      id in brackets, ..., train | devel | test
 c2_muse_reaction/labels.csv         File_ID,Adoration,Amusement,Anxiety,Disgust,Empathic-Pain,Fear,Surprise

@@ -53,6 +53,7 @@ CORPUS = Corpus(
     paper="arXiv 1809.00496",
     licence="TED's licence, non-commercial",
     access="form on the lip-reading site of Oxford's Visual Geometry Group; reported as no longer offered",
+    link="https://www.robots.ox.ac.uk/~vgg/data/lip_reading",
     layout="""\
 pretrain/<talk>/00001.mp4 + 00001.txt     lrs3_pretrain.zip
 trainval/<talk>/50001.mp4 + 50001.txt     lrs3_trainval.zip

@@ -64,6 +64,7 @@ CORPUS = Corpus(
     paper="doi 10.1145/3503161.3548190",
     licence="free for university staff; non-commercial, no redistribution",
     access='signed form "MAFW-academics" by e-mail to the China University of Geosciences',
+    link="https://github.com/MAFW-database/MAFW",
     layout="""\
 data/clips/00151.mp4                 clips.zip: clips with sound
 data/frames/00025/*.png              frames.zip: whole frames with background

@@ -19,6 +19,7 @@ _VALUES = {"EmoAct": "activation", "EmoVal": "valence", "EmoDom": "dominance"}
 _CLASSES = {"H": "happy", "A": "angry", "S": "sad", "N": "neutral", "D": "disgust", "F": "fear", "U": "surprise",
             "C": "contempt"}  # fmt: skip
 _NAME = re.compile(r"MSP-FACE_\d{4}_\d{4}")
+_LINKS = "videos by the links (dead links are normal)"
 
 
 def look(survey: Survey) -> pd.DataFrame:
@@ -37,7 +38,8 @@ def look(survey: Survey) -> pd.DataFrame:
     survey.variant = "attributes" if wanted == "none" else f"{wanted} classes"
     if wanted != "none":
         kept = rows["label"].isin([label.name for label in CORPUS.labels[: int(wanted)]])
-        survey.say("note", f"{int((~kept).sum()):,} segments have no label among the {wanted} classes and are left out")
+        count = int((~kept).sum())
+        survey.say("note", f"{count:,} segment(s) have no label among the {wanted} classes and are left out")
         rows = rows[kept].reset_index(drop=True)
     return _with_files(survey, rows.assign(group=rows["id"].str.slice(0, 13)))
 
@@ -61,11 +63,11 @@ def _with_files(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
     videos = survey.clips(survey.root, (".mp4",), lambda path: "" if _segment(path) else path.stem)
     cuts = survey.maybe("segments_data.txt", files=True)
     if cuts is None or not videos:
-        return survey.match(rows, segments, survey.root, archive="videos by the links (dead links are normal)")
+        return survey.match(rows, segments, survey.root, unlisted=None, archive=_LINKS)
     table = read_list(cuts, ("start", "end", "file"), "\t")
     table.index = pd.Index(map(_stem, table["file"]))
     whole = {id_: videos[id_[:13]] for id_ in rows["id"] if id_[:13] in videos and id_ in table.index}
-    rows = survey.match(rows, whole | segments, survey.root, archive="videos by the links (dead links are normal)")
+    rows = survey.match(rows, whole | segments, survey.root, unlisted=None, archive=_LINKS)
     uncut = ~rows["id"].isin(segments)
     times = {name: pd.to_numeric(rows["id"].map(table[name])).where(uncut) for name in ("start", "end")}
     return rows.assign(**times)
@@ -85,6 +87,7 @@ CORPUS = Corpus(
     paper="doi 10.1145/3382507.3418872",
     licence="see the licence file of the repository",
     access="open labels and links: github.com/3loi/MSP_Face; the user fetches and cuts the videos",
+    link="https://github.com/3loi/MSP_Face",
     layout="""\
 Links/link_videos.txt              MSP-FACE_0001.mp4<TAB>https://...          728 videos
 Doc/segments_data.txt              10.977<TAB>20.487<TAB>MSP-FACE_0001_0001.mp4     27,325 segments

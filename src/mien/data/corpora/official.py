@@ -67,8 +67,8 @@ def write_official(
     lost = scan.of_level("error")
     if lost and not partial:
         raise MienError(
-            f"{root}: {lost[0].line} (all in {out / 'findings.json'}); or take what is there with --partial, "
-            "which results then say"
+            f"{root}: {lost[0].line} (all in {out / 'findings.json'}); `mien corpora show {corpus.name}` says "
+            "whom to ask; or take what is there with --partial, which results then say"
         )
     file = out / ("corpus.csv" if uncut and not scan.cropped else "manifest.csv")
     frame = _with_labels(scan, out, corpus.chosen(choices or {})).assign(corpus=corpus.name)

@@ -87,6 +87,7 @@ CORPUS = Corpus(
     paper="doi 10.1371/journal.pone.0196391",
     licence="CC BY-NC-SA 4.0; a commercial licence is sold",
     access="open: Zenodo record 1188976",
+    link="https://zenodo.org/records/1188976",
     layout="""\
 Actor_01/01-01-01-01-01-01-01.mp4     Video_Speech_Actor_01.zip ...: picture and sound
 Actor_01/02-01-01-01-01-01-01.mp4     the same take without sound

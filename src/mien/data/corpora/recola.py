@@ -90,6 +90,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/FG.2013.6553805",
     licence="research only; a permanent academic signs",
     access="agreement on the RECOLA site of the Université de Fribourg (DIVA)",
+    link="https://diuf.unifr.ch/main/diva/recola",
     layout="""\
 RECOLA-Annotation/emotional_behaviour/{arousal,valence}/P16.csv     time;FM1 ;FM2 ;FM3 ;FF1 ;FF2 ;FF3
 RECOLA-Video-recordings/P16.mp4      RECOLA-Audio-recordings/P16.wav      RECOLA-metadata....csv

@@ -97,6 +97,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/TPAMI.2019.2944808, arXiv 1901.02839",
     licence="academic, non-commercial, by a signed agreement",
     access="account and agreement on db.sewaproject.eu",
+    link="https://db.sewaproject.eu",
     layout="""\
 SAH_C6_S181_P362_VC1_000742_001590/      project, culture, session, person, recording, first and last frame
     *.avi  *.wav  metadata.ini

@@ -97,13 +97,20 @@ class Survey:
     def frame_folders(
         self, folder: Path, depth: int, key: Callable[[PurePosixPath], str] | None = None
     ) -> dict[str, str]:
-        """Folders with pictures, ``depth`` levels below; empty ones are not counted as there, and told."""
+        """Folders with pictures, ``depth`` levels below; empty ones are not counted as there, and told.
+
+        Archives in parts may unpack into a folder for each part, so folders of full folders are looked into.
+        """
         level = [folder]
         for _ in range(depth):
             level = [child for parent in level for child in _folders(parent)]
         full = [path for path in level if _shows(path)]
-        if len(full) < len(level):
-            empty = sorted(str(path.relative_to(self.root)) for path in set(level) - set(full))
+        empty = []
+        for path in sorted(set(level) - set(full)):
+            inside = [child for child in _folders(path) if _shows(child)]
+            full += inside
+            empty += [] if inside else [str(path.relative_to(self.root))]
+        if empty:
             self.say("warning", f"{len(empty):,} folder(s) hold no picture", empty)
         names = (path.relative_to(folder).as_posix() for path in full)
         return self._by_key(folder, names, key or (lambda path: path.name))
@@ -194,7 +201,7 @@ class Survey:
         found = ", ".join(there[:6]) + (", ..." if len(there) > 6 else "") if there else "nothing"
         return UsageError(
             f"{where}: no {names[0]} here ({what or self.corpus.title}); found {found}. "
-            f"`mien corpora show {self.corpus.name}` prints the official tree"
+            f"`mien corpora show {self.corpus.name}` prints the official tree and whom to ask"
         )
 
 

@@ -72,6 +72,7 @@ CORPUS = Corpus(
     paper="doi 10.21437/Interspeech.2018-1929",
     licence="metadata CC BY 4.0",
     access="form on the VoxCeleb site of Oxford's Visual Geometry Group; the video is not offered everywhere any more",
+    link="https://www.robots.ox.ac.uk/~vgg/data/voxceleb",
     layout="""\
 dev/mp4/id08423/oEx3CRfDXMQ/00048.mp4     vox2_dev_mp4_parta*: person / YouTube video / utterance, 224 x 224, 25 fps
 test/mp4/id00017/.../00001.mp4            vox2_test_mp4.zip

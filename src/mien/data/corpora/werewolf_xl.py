@@ -83,6 +83,7 @@ CORPUS = Corpus(
     paper="doi 10.1109/TAFFC.2021.3101563",
     licence="not known",
     access="agreement by e-mail to the authors (Zhejiang University)",
+    link="https://doi.org/10.1109/TAFFC.2021.3101563",
     layout="""\
 01_01_128                            session _ player _ number: name of a clip
 openface/01_01_128/01_01_128_aligned/*.bmp, *.jpg     aligned faces, as users make them
