@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mien.cli.options import AsJson, names
+
+if TYPE_CHECKING:
+    from mien.checkpoints.conversion import Conversion
 
 app = typer.Typer(add_completion=False)
 
@@ -32,7 +37,7 @@ def convert(
     ] = None,
     entry: Annotated[str | None, typer.Option(help="Entry of the checkpoint to take, for example model_ema.")] = None,
     to_published: Annotated[bool, typer.Option("--to-published", help="From a bundle to published names.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint to a bundle, or back. The file is read as inert data and never executed.
 
@@ -42,22 +47,20 @@ def convert(
     """
     from mien.checkpoints.conversion import Settings, export
     from mien.checkpoints.conversion import convert as convert_file
-    from mien.models.specification import UNKNOWN_CORPUS
 
     if to_published:
         count = export(system, source, out)
         typer.echo(json.dumps({"file": str(out), "tensors": count}) if as_json else f"{out}: {count} tensors")
         return
-    outputs = tuple(name.strip() for name in classes.split(",")) if classes else None
     settings = Settings(
-        outputs=outputs,
+        outputs=names(classes) or None,
         task=task,
         size=size,
         frames=frames,
         stride=stride,
         heads=heads,
         licence=licence,
-        seen=tuple(name.strip() for name in seen.split(",") if name.strip()) if seen else None,
+        seen=names(seen) or None,
         entry=entry,
     )
     done = convert_file(system, Path(source), out, settings)
@@ -65,7 +68,13 @@ def convert(
         report = {"bundle": str(done.folder), "model": done.plan.model, "form": done.plan.form}
         ledger = [entry.model_dump() for entry in done.ledger]
         typer.echo(json.dumps(report | {"ledger": ledger, "carried": done.carried, "dropped": done.dropped}, indent=2))
-        return
+    else:
+        _print(done)
+
+
+def _print(done: Conversion) -> None:
+    from mien.models.specification import UNKNOWN_CORPUS
+
     typer.echo(f"{done.folder}: {done.plan.model} from a {done.plan.form} checkpoint")
     typer.echo(f"{len(done.carried)} tensors carried, {len(done.dropped)} dropped")
     if done.dropped:

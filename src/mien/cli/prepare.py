@@ -9,60 +9,74 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
+from mien.cli.options import AsJson
 from mien.cli.progress import progress_bar
 from mien.cli.skipped import count, tell_skipped
 
 if TYPE_CHECKING:
+    from mien.data.prepare import PrepareReport
     from mien.data.settings import PrepareSettings
 
-Engine = Literal["processes", "ray"]
-
 app = typer.Typer(add_completion=False)
+
+Inputs = Annotated[
+    list[str], typer.Argument(help="Videos, folders, manifests (CSV or Parquet), or the copy of a --corpus.")
+]
+Out = Annotated[Path, typer.Option(help="Folder for clips, manifest and report.")]
+Faces = Annotated[
+    str, typer.Option(help="main: one clip per input; all: every face; auto: main for labelled manifests.")
+]
+Size = Annotated[int, typer.Option(help="Side of the clips in pixels.")]
+Margin = Annotated[float, typer.Option(help="Border around the face as a share of its longer side.")]
+Align = Annotated[str, typer.Option(help="none: upright pictures; eyes: turn the eyes level.")]
+Smoothing = Annotated[float, typer.Option(help="Smoothing of the crop's path in seconds.")]
+Window = Annotated[
+    str | None, typer.Option(help="left,top,side: cut this square, look for no faces (VoxCeleb2: 32,0,160).")
+]
+LeastSeconds = Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")]
+LeastFace = Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")]
+Gop = Annotated[int, typer.Option(help="Pictures from one that decodes alone to the next; 8: half the size.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Keep every pixel: RGB without loss, some ten times larger.")]
+Like = Annotated[
+    str | None,
+    typer.Option(help="Cut as published: avfusion (RAVDESS), viper (Hume-Reaction), voxceleb2 (SVFAP, MAE-DFER)."),
+]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")]
+Corpus = Annotated[str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")]
+Choose = Annotated[list[str] | None, typer.Option(help="How to take the corpus, name=value; repeatable.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Go on although listed clips are missing.")]
+AsIs = Annotated[bool, typer.Option("--as-is", help="With --corpus: manifest and protocols only, nothing is cut.")]
+Engine = Annotated[Literal["processes", "ray"], typer.Option(help="processes: on this machine; ray: on a Ray cluster.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="The Ray cluster: auto, HOST:6379 or ray://HOST:10001; none: one on this machine."),
+]
 
 
 @app.command()
 def prepare(
     context: typer.Context,
-    inputs: Annotated[
-        list[str], typer.Argument(help="Videos, folders, manifests (CSV or Parquet), or the copy of a --corpus.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for clips, manifest and report.")],
-    faces: Annotated[
-        str, typer.Option(help="main: one clip per input; all: every face; auto: main for labelled manifests.")
-    ] = "auto",
-    size: Annotated[int, typer.Option(help="Side of the clips in pixels.")] = 160,
-    margin: Annotated[float, typer.Option(help="Border around the face as a share of its longer side.")] = 0.25,
-    align: Annotated[str, typer.Option(help="none: upright pictures; eyes: turn the eyes level.")] = "none",
-    smoothing: Annotated[float, typer.Option(help="Smoothing of the crop's path in seconds.")] = 0.2,
-    window: Annotated[
-        str | None,
-        typer.Option(help="left,top,side: cut this square, look for no faces (VoxCeleb2: 32,0,160)."),
-    ] = None,
-    min_seconds: Annotated[float, typer.Option(help="Pass over faces that stay for less (not for main).")] = 0.5,
-    min_face: Annotated[int | None, typer.Option(help="Smallest face to look for, in pixels.")] = None,
-    gop: Annotated[int, typer.Option(help="Pictures from one that decodes alone to the next; 8: half the size.")] = 1,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Keep every pixel: RGB without loss, some ten times larger.")
-    ] = False,
-    like: Annotated[
-        str | None,
-        typer.Option(help="Cut as published: avfusion (RAVDESS), viper (Hume-Reaction), voxceleb2 (SVFAP, MAE-DFER)."),
-    ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")] = None,
-    corpus: Annotated[
-        str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")
-    ] = None,
-    choose: Annotated[list[str] | None, typer.Option(help="How to take the corpus, name=value; repeatable.")] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Go on although listed clips are missing.")] = False,
-    as_is: Annotated[
-        bool, typer.Option("--as-is", help="With --corpus: manifest and protocols only, nothing is cut.")
-    ] = False,
-    engine: Annotated[Engine, typer.Option(help="processes: on this machine; ray: on a Ray cluster.")] = "processes",
-    address: Annotated[
-        str | None,
-        typer.Option(help="The Ray cluster: auto, HOST:6379 or ray://HOST:10001; none: one on this machine."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress bar.")] = False,
+    inputs: Inputs,
+    out: Out,
+    faces: Faces = "auto",
+    size: Size = 160,
+    margin: Margin = 0.25,
+    align: Align = "none",
+    smoothing: Smoothing = 0.2,
+    window: Window = None,
+    min_seconds: LeastSeconds = 0.5,
+    min_face: LeastFace = None,
+    gop: Gop = 1,
+    exact: Exact = False,
+    like: Like = None,
+    jobs: Jobs = None,
+    corpus: Corpus = None,
+    choose: Choose = None,
+    partial: Partial = False,
+    as_is: AsIs = False,
+    engine: Engine = "processes",
+    address: Address = None,
+    as_json: AsJson = False,
 ) -> None:
     """Cut faces out of raw videos: small MP4 clips with sound, and a manifest to train on.
 
@@ -96,12 +110,16 @@ def prepare(
             report = prepare_clips(raw, out, settings, jobs, progress, engine, address)
     if copy is not None:
         tell(copy, out, report, as_json)
-    elif as_json:
-        assert report is not None
-        typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
     elif report is not None:
-        typer.echo(f"{count(report.clips, 'clip')} of {count(len(report.records), 'input')}: {report.manifest}")
-        tell_skipped(report)
+        _print(report, as_json)
+
+
+def _print(report: PrepareReport, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(report.manifest), **report.summary()}, indent=1))
+        return
+    typer.echo(f"{count(report.clips, 'clip')} of {count(len(report.records), 'input')}: {report.manifest}")
+    tell_skipped(report)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mien.cli.options import AsJson, Classes, Groups, names
+
 app = typer.Typer(add_completion=False)
 
 
@@ -15,7 +17,7 @@ app = typer.Typer(add_completion=False)
 def report(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Runs, folders of evaluations, or files of predictions (.npz, .csv)."),
+        typer.Argument(metavar="RUN", help="Runs, folders of evaluations, or files of predictions (.npz, .csv)."),
     ],
     out: Annotated[
         Path | None,
@@ -23,18 +25,14 @@ def report(
             help="The page, or a folder for report.html. Default: evaluation in the run's folder; here for several."
         ),
     ] = None,
-    classes: Annotated[
-        str, typer.Option(help="Class names in the order of ids, with commas, for files that do not say them.")
-    ] = "",
-    group: Annotated[
-        list[str] | None, typer.Option(help="A column of a file of predictions to judge by group; may be repeated.")
-    ] = None,
+    classes: Classes = "",
+    groups: Groups = None,
     map_: Annotated[
         Literal["pca", "tsne", "umap"],
         typer.Option("--map", help="How features come to a plane; tsne and umap need their packages."),
     ] = "pca",
     faces: Annotated[bool, typer.Option("--show-faces", help="Do not blur the pictures of the hardest clips.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put results on one page that works offline and prints well; several systems stand side by side.
 
@@ -42,8 +40,7 @@ def report(
     """
     from mien.evaluation.report import Look, load_source, write_report
 
-    names = [name.strip() for name in classes.split(",")] if classes else []
-    loaded = [load_source(source, names, tuple(group or ())) for source in sources]
+    loaded = [load_source(source, names(classes), tuple(groups or ())) for source in sources]
     if out is None:
         alone = len(sources) == 1 and sources[0].is_dir()
         out = sources[0] / "evaluation" / "report.html" if alone and loaded[0].run else Path("report.html")

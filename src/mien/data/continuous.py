@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mien.data.arrays import read_arrays
 from mien.data.layouts import VALUES, Source
 from mien.data.manifest import Manifest
 from mien.data.ratings import Estimator, course_table, gather
@@ -95,12 +96,10 @@ def video_of_frames(file: Path, out: Path, fps: float | None, grey: tuple[float,
 
 def frames_of(file: Path) -> NDArray[Any]:
     """Pictures ``(T, H, W)`` of an ``.npz`` file; nothing in it is executed."""
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            name = next(name for name in ("arr_0", "data") if name in content)
-            pictures: NDArray[Any] = content[name]
-    except (OSError, ValueError, StopIteration, EOFError) as error:
-        raise MienError(f"{file} holds no array arr_0 or data of frames ({error})") from None
+    content = read_arrays(file)
+    pictures: NDArray[Any] | None = content.get("arr_0", content.get("data"))
+    if pictures is None:
+        raise MienError(f"{file} holds {', '.join(content) or 'nothing'}; frames are an array arr_0 or data")
     if pictures.ndim != 3:
         raise MienError(f"{file} holds an array {pictures.shape}; frames are (T, H, W)")
     return pictures

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.checkpoints.bundle import load
 from mien.checkpoints.files import WEIGHTS
@@ -117,24 +118,9 @@ def evaluate(
     )
     columns = subgroup_columns(manifest, settings.groups)
     loader = evaluation_loader(manifest, chosen.ids, bundle.specification.inputs, task, settings)
-    sample: dict[str, Tensor] = {}
     model = bundle.model.to(device)
-    hook = model.register_forward_pre_hook(lambda _, inputs: sample.update(sample or one_view(inputs[0])))
-    meter = CostMeter(device)
-    predictions = predict_views(
-        model,
-        task,
-        loader,
-        bf16=settings.precision == "bf16",
-        progress=None if progress is None else lambda done: progress(done, len(chosen.ids)),
-        features=True,
-    )
-    hook.remove()
-    cost = asdict(meter.read()) | {
-        "views": sum(clip.views for clip in predictions.clips),
-        "parameters": count_parameters(model),
-        "macs_per_view": count_macs(model, dict(sample)) if sample else None,
-    }
+    told = None if progress is None else lambda done: progress(done, len(chosen.ids))
+    predictions, cost = _predict(model, task, loader, device, settings.precision == "bf16", told)
     weights = Weights(
         str(source), bundle.specification.model, record.weights if record else "", sha256(bundle.folder / WEIGHTS)
     )
@@ -145,13 +131,46 @@ def evaluate(
     known = bundle.specification.calibration
     names = names_for(task, metrics)
     result = judged(task, weights, manifest, chosen, predictions, names, used, cost, calibration=known)
-    inputs = bundle.specification.inputs
-    if len(inputs.streams) < 2 or inputs.video is not None or task.per_group or task.config.level == "frame":
+    return _with_contributions(result, model, bundle.specification.inputs, settings)
+
+
+def _predict(
+    model: nn.Module,
+    task: Task,
+    loader: ClipLoader,
+    device: torch.device,
+    bf16: bool,
+    progress: Callable[[int], None] | None,
+) -> tuple[Predictions, dict[str, Any]]:
+    """Predictions with pooled features, and what they cost."""
+    sample: dict[str, Tensor] = {}
+    hook = model.register_forward_pre_hook(lambda _, inputs: sample.update(sample or one_view(inputs[0])))
+    meter = CostMeter(device)
+    predictions = predict_views(model, task, loader, bf16=bf16, progress=progress, features=True)
+    hook.remove()
+    cost = asdict(meter.read()) | {
+        "views": sum(clip.views for clip in predictions.clips),
+        "parameters": count_parameters(model),
+        "macs_per_view": count_macs(model, dict(sample)) if sample else None,
+    }
+    return predictions, cost
+
+
+def _with_contributions(
+    result: EvaluationResult, model: nn.Module, inputs: Inputs, settings: EvaluationSettings
+) -> EvaluationResult:
+    """With notes on what each of several feature streams adds; as it is for every other model."""
+    if (
+        len(inputs.streams) < 2
+        or inputs.video is not None
+        or result.task.per_group
+        or result.task.config.level == "frame"
+    ):
         return result
     from mien.evaluation.contribution import stream_notes  # which judges results, too
 
     def again() -> ClipLoader:
-        return evaluation_loader(manifest, chosen.ids, inputs, task, settings)
+        return evaluation_loader(result.manifest, result.part.ids, inputs, result.task, settings)
 
     told = stream_notes(model, again, [stream.name for stream in inputs.streams], result)
     return replace(result, notes=(*result.notes, *told))
@@ -191,9 +210,8 @@ def judged(
     judgements = judge(task, predictions, names, units, videos)
     drawn = settings["level"], settings["replicates"], settings["seed"]
     groups = subgroups_of(manifest, ids, settings["groups"])
-    alone = sum(unit.startswith("\0") for unit in units or ())
     scores = score(judgements, *drawn)
-    notes = [*part.notes, *_on_intervals(scores[0].interval.units, units is not None, alone)]
+    notes = [*part.notes, *_on_intervals(scores[0].interval.units, units)]
     if task.per_group:
         notes.append(
             f"outputs of {read} clips are averaged within {len(ids)} groups (videos): figures count groups, and a row "
@@ -203,6 +221,7 @@ def judged(
         notes.append(f"outputs are smoothed over time, as fitted on validation clips ({smoothing})")
     if predictions.failures:
         notes.append(f"{len(predictions.failures)} of {asked} clips could not be read and are not scored")
+    trust = None if calibration is None else reasons(task, predictions, manifest, calibration)
     matrix = next((one for one in judgements if one.name == "uar"), None)
     return EvaluationResult(
         task=task,
@@ -219,9 +238,7 @@ def judged(
         groups=by_subgroup(task, predictions, groups, units, *drawn),
         cost=cost or {},
         probable=probable,
-        answered=None
-        if calibration is None
-        else answered(task, predictions, reasons(task, predictions, manifest, calibration), units, videos, *drawn),
+        answered=None if trust is None else answered(task, predictions, trust, units, videos, *drawn),
     )
 
 
@@ -250,14 +267,16 @@ def evaluation_loader(
     return ClipLoader(dataset, order, settings.workers, max_unreadable=None)
 
 
-def _on_intervals(units: int, by_subject: bool, unknown: int) -> list[str]:
+def _on_intervals(units: int, subjects: Sequence[str] | None) -> list[str]:
+    """What should be said of intervals over ``units``; ``subjects`` as ``units_of`` gives them."""
     notes = []
-    if not by_subject:
+    unknown = sum(subject.startswith("\0") for subject in subjects or ())
+    if subjects is None:
         notes.append("subjects are unknown: intervals take clips as independent and are too narrow if they are not")
     elif unknown:
         notes.append(f"{unknown} clips have no subject and count as one of their own each")
     if units < 2:
         notes.append("one unit alone has no interval")
     elif units < FEW_UNITS:
-        notes.append(f"only {units} {'subjects' if by_subject else 'clips'}: intervals say little about others")
+        notes.append(f"only {units} {'clips' if subjects is None else 'subjects'}: intervals say little about others")
     return notes

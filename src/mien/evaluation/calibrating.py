@@ -123,9 +123,7 @@ def calibrate(
         temperature = fit_temperature(seen.outputs, seen.answer, seen.truth)
         before, after = (_figures(seen, value) for value in (1.0, temperature))
         if coverage is not None:
-            sure = probabilities(seen.outputs, seen.answer, temperature).max(axis=1)
-            least = float(np.quantile(sure, 1.0 - coverage))
-            answered = float((sure >= least).mean())
+            least, answered = _least_confidence(seen, temperature, coverage)
     elif coverage is not None:
         raise UsageError(f"the task {task.kind} gives values, not probabilities: it has no confidence; leave coverage")
     calibration = Calibration(
@@ -138,6 +136,13 @@ def calibrate(
     )
     _store(bundle, calibration, temperature)
     return Calibrated(bundle.folder, seen.clips, len(seen.truth), temperature, before, after, calibration, answered)
+
+
+def _least_confidence(seen: _Seen, temperature: float, coverage: float) -> tuple[float, float]:
+    """The confidence that the wanted share of answers reaches, and the share that does."""
+    sure = probabilities(seen.outputs, seen.answer, temperature).max(axis=1)
+    least = float(np.quantile(sure, 1.0 - coverage))
+    return least, float((sure >= least).mean())
 
 
 def fit_temperature(outputs: Floats, answer: NDArray[np.int64], truth: NDArray[np.int64]) -> float:

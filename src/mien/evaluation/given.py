@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from mien.data.arrays import read_arrays
 from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.errors import UsageError
@@ -100,11 +101,7 @@ def judge_file(
 
 
 def _read_npz(path: Path, classes: Sequence[str]) -> Given:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data: dict[str, np.ndarray] = dict(file)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: no NPZ file of plain arrays ({error})") from None
+    data = read_arrays(path)
     if "y_true" not in data or not {"y_pred", "probabilities", "logits"} & data.keys():
         raise UsageError(
             f"{path}: holds {', '.join(data) or 'nothing'}; it needs y_true and y_pred, probabilities or logits"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mien.checkpoints.reading import read_pickled
+from mien.data.arrays import as_steps, read_steps
 from mien.data.streams import Stream
 from mien.errors import MienError, UsageError
 from mien.extraction.contract import Extractor, stream
@@ -98,18 +99,11 @@ class Folder(Extractor):
 def read_array(path: Path) -> NDArray[np.float32]:
     """A float array ``(T, width)`` of a ``.pt`` or ``.npy`` file. Nothing in it is executed."""
     if path.suffix == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise MienError(f"{path} cannot be read as an array ({str(error).splitlines()[0]})") from error
-    else:
-        found = read_pickled(path)
-        if not isinstance(found, Tensor):
-            raise MienError(f"{path} holds a {type(found).__name__}, not one tensor")
-        values = found.detach().float().cpu().numpy()
-    if values.ndim != 2 or not values.size or not np.issubdtype(values.dtype, np.number):
-        raise MienError(f"{path} holds an array of shape {values.shape}; features are numbers (steps, width)")
-    return np.asarray(values, dtype=np.float32)
+        return read_steps(path)
+    found = read_pickled(path)
+    if not isinstance(found, Tensor):
+        raise MienError(f"{path} holds a {type(found).__name__}, not one tensor")
+    return as_steps(found.detach().float().cpu().numpy(), path)
 
 
 def folder_named(kind: str, source: str) -> Path:

@@ -83,24 +83,11 @@ class MAEDFER(TubeletEncoder):
         count = regions_of((frames // tubelet, size // patch, size // patch), self.region)
         self.region_tokens = nn.Parameter(nn.init.trunc_normal_(torch.empty(count, dim), std=0.02))
         self.token_dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            RegionBlock(
-                dim,
-                heads,
-                first=first,
-                second=second,
-                third=third,
-                sharing=sharing,
-                mlp_ratio=mlp_ratio,
-                qv_bias=qv_bias,
-                qk_scale=qk_scale,
-                norm_eps=norm_eps,
-                drop_path=rate,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-            )
-            for rate in drop_path_rates(drop_path, depth)
-        )
+        options: dict[str, Any] = {"first": first, "second": second, "third": third, "sharing": sharing}
+        options |= {"mlp_ratio": mlp_ratio, "qv_bias": qv_bias, "qk_scale": qk_scale, "norm_eps": norm_eps}
+        options |= {"dropout": dropout, "attention_dropout": attention_dropout}
+        rates = drop_path_rates(drop_path, depth)
+        self.blocks = nn.ModuleList(RegionBlock(dim, heads, drop_path=rate, **options) for rate in rates)
         self.initialise()
 
     def through_blocks(self, regions: Tensor) -> Tensor:

@@ -81,6 +81,14 @@ class SpatialBottleneck(nn.Module):
         return weights.transpose(2, 3) @ tokens
 
 
+def _per_stage(bottlenecks: Sequence[int], later: int) -> tuple[int, ...]:
+    """Bottleneck tokens of each of the later stages; one number serves all of them."""
+    counts = tuple(bottlenecks) * later if len(bottlenecks) == 1 else tuple(bottlenecks)
+    if len(counts) != later and later:
+        raise ValueError(f"{len(counts)} bottleneck sizes for {later} later stages; give one or {later}")
+    return counts[:later]
+
+
 class SVFAP(TubeletEncoder):
     """TPSBT.
 
@@ -135,10 +143,7 @@ class SVFAP(TubeletEncoder):
         self.depth = sum(depths)
         self.pretraining = pretraining
         self.kernel = temporal_kernel
-        later = len(self.depths) - 1
-        counts = tuple(bottlenecks) * later if len(bottlenecks) == 1 else tuple(bottlenecks)
-        if len(counts) != later and later:
-            raise ValueError(f"{len(counts)} bottleneck sizes for {later} later stages; give one or {later}")
+        counts = _per_stage(bottlenecks, len(self.depths) - 1)
         self.token_dropout = nn.Dropout(dropout)
         options: dict[str, Any] = {
             "mlp_ratio": mlp_ratio,
@@ -154,8 +159,8 @@ class SVFAP(TubeletEncoder):
             (Block if i < self.depths[0] else ContextBlock)(dim, heads, drop_path=rate, **options)
             for i, rate in enumerate(rates)
         )
-        self.reductions = nn.ModuleList(TemporalReduction(dim, temporal_kernel) for _ in range(later))
-        self.bottlenecks = nn.ModuleList(SpatialBottleneck(dim, count, norm_eps) for count in counts[:later])
+        self.reductions = nn.ModuleList(TemporalReduction(dim, temporal_kernel) for _ in counts)
+        self.bottlenecks = nn.ModuleList(SpatialBottleneck(dim, count, norm_eps) for count in counts)
         self.initialise()
 
     def stages(self, tokens: Tensor, slices: int, leaked: Tensor | None = None) -> list[Tensor]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.data.arrays import read_steps
 from mien.data.manifest import Row
 from mien.errors import MienError, UsageError
 from mien.models.specification import SoundInput
@@ -177,13 +178,7 @@ def _read(folder: Path, row: Row) -> tuple[Tensor, float]:
     for stem, begin in ((row.id, row.start), (row.path.stem, 0.0)):
         path = folder / f"{stem}.npy"
         if path.is_file():
-            try:
-                values = np.load(path, allow_pickle=False)
-            except (ValueError, OSError, EOFError) as error:
-                raise MienError(f"{path} cannot be read as an array ({str(error).splitlines()[0]})") from error
-            if values.ndim != 2 or not len(values) or not np.issubdtype(values.dtype, np.number):
-                raise MienError(f"{path} holds an array of shape {values.shape}; features are numbers (steps, width)")
-            return torch.from_numpy(values.astype(np.float32)), begin
+            return torch.from_numpy(read_steps(path)), begin
     raise MienError(f"{folder} holds no {row.id}.npy or {row.path.stem}.npy with the features of {row.path.name}")
 
 
@@ -191,4 +186,4 @@ def _folder_width(folder: Path) -> int:
     first = next(iter(sorted(folder.glob("*.npy"))), None)
     if first is None:
         raise UsageError(f"pretext.options.source={folder} holds no .npy file")
-    return int(np.load(first, mmap_mode="r", allow_pickle=False).shape[1])
+    return read_steps(first).shape[1]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mien.data.arrays import read_arrays
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
 from mien.evaluation.given import is_file, judge_file
@@ -178,10 +179,10 @@ def _of_folder(folder: Path, name: str, run: RunFiles | None) -> Source:
     units = units_of_table(rows)
     features = None
     if (folder / "features.npz").is_file():
-        with np.load(folder / "features.npz") as file:
-            at = {str(id_): number for number, id_ in enumerate(file["ids"])}
-            if all(id_ in at for id_ in predictions.ids):
-                features = file["features"][[at[id_] for id_ in predictions.ids]].astype(np.float64)
+        kept = read_arrays(folder / "features.npz")
+        at = {str(id_): number for number, id_ in enumerate(kept["ids"])}
+        if all(id_ in at for id_ in predictions.ids):
+            features = kept["features"][[at[id_] for id_ in predictions.ids]].astype(np.float64)
     pictures = saved_pictures(folder)
     videos = videos_of_table(rows)
     return Source(name, summary, table, task, predictions, units, videos, features, run, pictures, None, folder)
