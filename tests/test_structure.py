@@ -98,6 +98,14 @@ def test_no_file_is_over_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_functions_fit_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= 60, f"{path.relative_to(SOURCE)}: {node.name} has {lines} lines; find its seams"
+
+
 def test_nobody_imports_the_command_line() -> None:
     for path in FILES:
         if path.relative_to(SOURCE).parts[0] != "cli":

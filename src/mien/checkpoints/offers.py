@@ -78,6 +78,11 @@ class HubFolder:
         self.root = root
 
     def offer(self, repository: str, wanted: Callable[[str], bool]) -> Offer:
+        """See ``Place.offer``; the commit is a digest of names and contents.
+
+        Raises:
+            MienError: the folder has no such repository.
+        """
         folder = self.root / repository
         if not folder.is_dir():
             raise MienError(f"{repository} is not in {self.root}, which stands in for the hub")
@@ -89,6 +94,7 @@ class HubFolder:
         return Offer(repository, digest.hexdigest(), sizes, _licence(folder / "README.md"))
 
     def fetch(self, offer: Offer, folder: Path) -> None:
+        """See ``Place.fetch``."""
         for name, _ in offer.files:
             shutil.copyfile(self.root / offer.repository / name, folder / name)
 
@@ -103,6 +109,11 @@ class Hub:
             raise UsageError("the hub needs an extra; install it with: pip install 'mien[hub]'") from error
 
     def offer(self, repository: str, wanted: Callable[[str], bool]) -> Offer:
+        """See ``Place.offer``.
+
+        Raises:
+            MienError: no network, or no such repository.
+        """
         try:
             found = self.library.HfApi().model_info(repository, files_metadata=True)
         except Exception as error:  # the library raises its own, httpx's and the system's errors
@@ -112,6 +123,11 @@ class Hub:
         return Offer(repository, str(found.sha), files, str(licence or ""))
 
     def fetch(self, offer: Offer, folder: Path) -> None:
+        """See ``Place.fetch``; of the commit that the offer names.
+
+        Raises:
+            MienError: the download broke off.
+        """
         try:
             self.library.snapshot_download(
                 offer.repository,

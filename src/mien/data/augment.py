@@ -19,8 +19,8 @@ from mien.data.boxes import Box, anchored_box, area_box, erase_box
 from mien.data.disturbance import blurred, disturb
 from mien.data.inputs import in_channels, normalise, sound_tensors, square, to_tensors, video_tensors
 from mien.data.randaugment import rand_augment
+from mien.data.seeding import Draws
 from mien.data.settings import AugmentationSettings
-from mien.data.windows import Draws
 from mien.media.clip import Clip
 from mien.media.picture import LUMA
 from mien.models.specification import Inputs

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+
+from mien.data.seeding import Draws
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 
@@ -13,16 +14,6 @@ ERASE_RATIO = (0.3, 1 / 0.3)
 # Where a smaller box may stand in a picture, in quarters of the room that is left: across, down.
 ANCHORS = ((0, 0), (4, 0), (0, 4), (4, 4), (2, 2), (0, 2), (4, 2), (2, 4), (2, 0), (1, 1), (3, 1), (1, 3), (3, 3))
 SNAP = 3  # a side this close to the size that is asked for takes that size
-
-
-class Draws(Protocol):
-    """The part of ``numpy.random.Generator`` that boxes are drawn with."""
-
-    def random(self) -> float: ...
-
-    def uniform(self, low: float, high: float, /) -> float: ...
-
-    def integers(self, high: int, /) -> Any: ...
 
 
 def area_box(height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], rng: Draws) -> Box:

@@ -42,6 +42,7 @@ class Source:
 
     @property
     def id(self) -> str:
+        """Stable id of the row."""
         return self.row.id
 
 

@@ -44,10 +44,12 @@ class PrepareReport:
 
     @property
     def manifest(self) -> Path:
+        """Table of the clips; absent where no input gave one."""
         return self.out / "manifest.csv"
 
     @property
     def clips(self) -> int:
+        """Number of clips of all sources."""
         return sum(len(record.clips) for record in self.records)
 
     def with_status(self, status: str) -> list[Record]:

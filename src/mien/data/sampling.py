@@ -43,7 +43,9 @@ class Sampling(Protocol):
     """Cuts views out of a clip; ``repeats`` items are made of every clip in an epoch."""
 
     @property
-    def repeats(self) -> int: ...
+    def repeats(self) -> int:
+        """Items of every clip in an epoch, 1 or more."""
+        ...
 
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
         """Views of a clip.
@@ -70,6 +72,7 @@ class RandomWindow:
     rule: WindowRule = "any"
 
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
+        """See ``Sampling.views``: one view."""
         if self.rule == "any":
             return [random_window(times, video, rng)]
         indices = published_window(self.rule, len(times), video, rng)
@@ -90,6 +93,7 @@ class EvenViews:
     repeats: int = 1
 
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
+        """See ``Sampling.views``: ``segments`` times ``crops`` views, window by window."""
         return even_views(times, video, self.segments, self.crops if aspect > 1 else 1)
 
 
@@ -114,6 +118,7 @@ class CoveringWindows:
         return max(1, -(-len(grid(times, video)) // _part_frames(video)))
 
     def views(self, times: Times, aspect: float, video: VideoInput, rng: np.random.Generator) -> list[View]:
+        """See ``Sampling.views``: windows in order of time, of the whole clip or of ``part``."""
         frames = grid(times, video)
         length = video.frames or min(len(frames), WHOLE)
         starts = covering_starts(len(frames), length, self.overlap)

@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class Draws(Protocol):
+    """The part of ``numpy.random.Generator`` that published draws are repeated with, so that others can stand in."""
+
+    def random(self) -> float:
+        """Uniform in [0, 1)."""
+        ...
+
+    def uniform(self, low: float, high: float, /) -> float:
+        """Uniform in [low, high)."""
+        ...
+
+    def beta(self, a: float, b: float, /) -> float:
+        """Of the beta distribution with shapes a and b, both above 0."""
+        ...
+
+    def integers(self, high: int, /) -> Any:
+        """An integer in 0..high - 1."""
+        ...
 
 
 def generator(seed: int, purpose: str, *keys: int | str) -> np.random.Generator:

@@ -33,7 +33,9 @@ class FrameSource(Protocol):
     times: NDArray[np.float64]
     size: tuple[int, int]
 
-    def at_indices(self, indices: ArrayLike) -> NDArray[np.uint8]: ...
+    def at_indices(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """Frames ``(T, H, W, C)`` at positions ``(T,)``, which may repeat and come in any order."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,18 @@ They count frames, not seconds, and serve to repeat published runs; ``mien.data.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.seeding import Draws
 from mien.errors import UsageError
 from mien.models.specification import VideoInput
 
 Indices = NDArray[np.int64]
 _USUAL_RATE = 30  # frames per second that the published preparation of RAVDESS takes for granted
 WindowRule = Literal["any", "strides", "stretched"]
-
-
-class Draws(Protocol):
-    """The part of ``numpy.random.Generator`` that a window is drawn with."""
-
-    def integers(self, high: int, /) -> Any: ...
 
 
 def published_window(rule: WindowRule, count: int, video: VideoInput, rng: Draws) -> Indices:

@@ -60,22 +60,27 @@ class Outcome:
 
     @property
     def bundle(self) -> Path:
+        """The pretrained and fine-tuned model."""
         return self.folder / "runs" / "pretrained" / "bundle"
 
     @property
     def video(self) -> Path:
+        """The new video, of two people whom no model has seen."""
         return self.folder / "new" / "two_faces.mp4"
 
     @property
     def overlay(self) -> Path:
+        """The new video with boxes and readings drawn in."""
         return self.folder / "new" / "two_faces.overlay.mp4"
 
     @property
     def table(self) -> Path:
+        """The readings of the new video, a row per moment and face."""
         return self.folder / "new" / "two_faces.csv"
 
     @property
     def curves(self) -> Path:
+        """The report on the new video, with its curves."""
         return self.folder / "new" / "two_faces.html"
 
 

@@ -34,6 +34,7 @@ class Finding:
     attempt: str
 
     def to_dict(self) -> dict[str, Any]:
+        """All attributes as plain data."""
         return asdict(self)
 
 

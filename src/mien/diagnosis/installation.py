@@ -64,6 +64,7 @@ class Check:
     remedy: str = ""
 
     def to_dict(self) -> dict[str, Any]:
+        """All attributes as plain data."""
         return asdict(self)
 
 

@@ -38,9 +38,11 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
+        """0: nothing found, or hints alone; 3: warnings; 4: something serious."""
         return exit_code(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
+        """All attributes as plain data."""
         return {
             "run": self.run,
             "steps": self.steps,

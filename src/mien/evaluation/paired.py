@@ -27,7 +27,6 @@ class Paired:
         comparisons: by name of the score.
         titles: of the scores.
         mcnemar: exact test on clips (or frames) that were right; None for continuous values.
-        corrected: p-values of ``comparisons``, corrected by Holm's rule for their number.
     """
 
     other: str
@@ -37,6 +36,7 @@ class Paired:
 
     @property
     def corrected(self) -> dict[str, float]:
+        """p-values of ``comparisons``, corrected by Holm's rule for their number."""
         values = holm([comparison.p_value for comparison in self.comparisons.values()])
         return dict(zip(self.comparisons, values, strict=True))
 

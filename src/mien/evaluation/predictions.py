@@ -69,6 +69,7 @@ class Predictions:
 
     @property
     def ids(self) -> list[str]:
+        """Ids of the clips, in their order."""
         return [clip.id for clip in self.clips]
 
     @property

@@ -25,6 +25,7 @@ class HalvingPool(nn.Module):
         self.kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` → ``(N, C, h, w)``, h = ceil((H - kernel) / 2) + 1 and w alike."""
         return self._pooled(self._pooled(x, -2), -1)
 
     def _pooled(self, x: Tensor, dim: int) -> Tensor:
@@ -70,6 +71,7 @@ class ProposalNet(nn.Module):
         self.box = nn.Conv2d(32, 4, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         x = self.body(x)
         face = self.face(x)
         return torch.sigmoid(face[:, 1] - face[:, 0]), self.box(x)
@@ -89,6 +91,7 @@ class RefineNet(nn.Module):
         self.box = nn.Linear(128, 4)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         x = self.act(self.dense(self.body(x).flatten(1)))
         face = self.face(x)
         return torch.sigmoid(face[:, 1] - face[:, 0]), self.box(x)
@@ -113,6 +116,7 @@ class OutputNet(nn.Module):
         self.landmarks = nn.Linear(256, 10)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
         x = self.act(self.dense(self.body(x).flatten(1)))
         face = self.face(x)
         points = self.landmarks(x).unflatten(1, (2, 5)).transpose(1, 2)

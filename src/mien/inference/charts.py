@@ -33,6 +33,7 @@ class Series:
 
     @property
     def centres(self) -> NDArray[np.float64]:
+        """Seconds in the middle of the columns, ``(B,)``."""
         return (self.edges[:-1] + self.edges[1:]) / 2
 
     def x(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:

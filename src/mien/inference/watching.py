@@ -26,10 +26,12 @@ class TimedDetector:
         self._clock = clock
 
     def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
+        """See ``Detector.detect``."""
         with self._clock("detect"):
             return self._detector.detect(images)
 
     def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
+        """See ``Detector.refine``."""
         with self._clock("detect"):
             return self._detector.refine(image, boxes)
 

@@ -42,6 +42,7 @@ class ShuffleUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         if self.skip is None:
             first, second = x.chunk(2, dim=1)
         else:
@@ -70,6 +71,7 @@ class LocalFeatures(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         left, right = x.chunk(2, dim=3)
         parts = [*left.chunk(2, dim=2), *right.chunk(2, dim=2)]
         done = [quadrant(part) for quadrant, part in zip(self.quadrants, parts, strict=True)]
@@ -93,6 +95,7 @@ class Modulator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         channel = self.channel(x.mean(dim=(2, 3)))[:, :, None, None]
         return x * torch.sigmoid(channel * self.spatial(x))
 

@@ -51,6 +51,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(N, before, H, W)`` → ``(N, width, H / stride, W / stride)``, rounded up."""
         short = x if self.shortcut is None else self.shortcut(x)
         x = self.act1(self.norm1(self.conv1(x)))
         out: Tensor = self.act2(self.norm2(self.conv2(x)) + short)

@@ -78,6 +78,7 @@ class TimeConvolution(nn.Module):
         self.out = nn.Conv1d(dim, dim, 1)
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """``(B, T, C)`` → ``(B, T, C)``; steps not ``present`` ``(B, T)`` bring nothing to their neighbours."""
         gated = functional.glu(self.gate(x.transpose(1, 2)), dim=1)
         if present is not None:
             gated = gated * present[:, None]
@@ -107,6 +108,7 @@ class ConformerBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, positions: Tensor, present: Tensor | None = None) -> Tensor:
+        """``(B, T, C)`` → ``(B, T, C)``; ``positions`` and ``present`` as in ``RelativeAttention``."""
         x = x + 0.5 * self.dropout(self.before(x))
         x = x + self.dropout(self.attention(self.attention_norm(x), positions, present))
         x = x + self.dropout(self.convolution(self.convolution_norm(x), present))

@@ -49,6 +49,7 @@ class UnitRows(nn.Module):
         self.scale = nn.Parameter(torch.ones(out, 1), requires_grad=learn_scale)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(N, dim)`` → ``(N, out)``."""
         return functional.linear(x, self.scale * self.direction / self.direction.norm(dim=1, keepdim=True))
 
 
@@ -90,6 +91,7 @@ class DinoHead(nn.Module):
         self.prototypes = UnitRows(bottleneck, outputs, not unit_prototypes)
 
     def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
         outputs: Tensor = self.prototypes(functional.normalize(self.mlp(features).float(), dim=-1))
         return outputs
 

@@ -66,6 +66,7 @@ class BinnedOptions(HeadOptions):
 
     @property
     def ways(self) -> Ways:
+        """How costs are computed: properly, or as the published program does."""
         return Ways(self.ccc, self.cross_entropy, self.columns, self.costs)
 
 

@@ -65,6 +65,7 @@ class Classification(Task):
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes in index order."""
         return self.config.outputs
 
     @property

@@ -22,7 +22,6 @@ class Task:
     Attributes:
         config: the data that defines this task.
         kind: name under which recipes ask for it.
-        classes: class names in index order where the truth is one of them; None where the truth is numbers.
     """
 
     kind: ClassVar[str]
@@ -32,6 +31,7 @@ class Task:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
+        """Class names in index order where the truth is one of them; None where the truth is numbers."""
         return None
 
     @property

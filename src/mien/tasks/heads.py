@@ -44,6 +44,7 @@ class ClipHead(nn.Module):
         self.linear = _linear(width, outputs, init_scale)
 
     def forward(self, features: Features, inputs: ModelInputs) -> Tensor:
+        """See the class; ``inputs`` are not needed."""
         outputs: Tensor = self.linear(self.dropout(features.pooled))
         return outputs
 
@@ -65,6 +66,7 @@ class FrameHead(nn.Module):
         self.linear = _linear(width, outputs, init_scale)
 
     def forward(self, features: Features, inputs: ModelInputs) -> Tensor:
+        """See the class."""
         if features.frames is None:
             raise UsageError("this encoder gives no features over time; choose level: clip or another model")
         outputs: Tensor = self.linear(self.dropout(features.frames))

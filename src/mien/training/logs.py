@@ -54,6 +54,7 @@ class Log:
             self._board.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
+        """Write what TensorBoard has not written yet; the CSV files are whole after every row."""
         if self._board is not None:
             self._board.close()
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mien.data.seeding import Draws
 from mien.errors import UsageError
 from mien.training.schema import Mixing
-
-
-class Draws(Protocol):
-    """The part of ``numpy.random.Generator`` that is used."""
-
-    def random(self) -> float: ...
-
-    def beta(self, a: float, b: float) -> float: ...
-
-    def integers(self, high: int) -> int: ...
 
 
 def mix(batch: Mapping[str, Tensor], classes: int, settings: Mixing, rng: Draws) -> dict[str, Tensor]:

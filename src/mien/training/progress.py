@@ -49,6 +49,7 @@ class Progress:
         self._bar: Any = tqdm(total=total, initial=done, desc=title, unit="step", disable=hidden, dynamic_ncols=True)
 
     def step(self) -> None:
+        """One more step is done."""
         self._bar.update(1)
 
     def show(self, values: dict[str, float]) -> None:
@@ -61,6 +62,7 @@ class Progress:
             self._bar.write(line, file=sys.stderr)
 
     def close(self) -> None:
+        """Leave the bar as it stands."""
         self._bar.close()
 
 

@@ -132,6 +132,7 @@ class Mixing(Section):
 
     @property
     def on(self) -> bool:
+        """Whether clips are blended at all."""
         return self.mixup > 0 or self.cutmix > 0
 
 
@@ -312,6 +313,7 @@ class Recipe(Section):
 
     @property
     def stage(self) -> Literal["pretraining", "fine-tuning"]:
+        """What the recipe is for, as its verb and the run call it."""
         return "fine-tuning" if self.pretext is None else "pretraining"
 
     @property

@@ -132,6 +132,7 @@ def answered(source: Source) -> Table | None:
 
 
 def estimate(entry: Mapping[str, Any] | None, signed: bool = False) -> Estimate | None:
+    """A score of ``metrics.json`` with its interval, NaN for what is undefined there; None for no score."""
     if entry is None:
         return None
     return Estimate(_nan(entry["value"]), _nan(entry["low"]), _nan(entry["high"]), signed=signed)
