@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from mien.checkpoints.bundle import Bundle
 from mien.errors import UsageError
 from mien.explanation.gradients import flat, integrated_gradients
-from mien.explanation.occlusion import AROUND, heat, hide_grid, hide_modalities, hide_moments, hide_places, part_masks
+from mien.explanation.occlusion import heat, hide_grid, hide_modalities, hide_moments, hide_places
+from mien.explanation.parts import AROUND, NAMES, part_masks
 from mien.explanation.reader import CELLS, METHODS, MOMENTS, Explainer, Method
 from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Score
@@ -192,14 +193,36 @@ def test_a_modality_that_counts_and_one_that_does_not() -> None:
 
 
 def test_parts_of_the_face_lie_where_faces_have_them() -> None:
-    masks = part_masks(160, CropRecipe(margin=0.25))
+    masks = dict(zip(NAMES, part_masks(160, CropRecipe(margin=0.25)), strict=True))
     rows = {name: float((mask * torch.arange(160)[:, None]).sum() / mask.sum()) for name, mask in masks.items()}
     order = ["forehead", "brows", "eyes", "nose", "mouth", "chin"]
     assert sorted(order, key=lambda name: rows[name]) == order
     for name, mask in masks.items():
         torch.testing.assert_close(mask.flip(1), mask, msg=f"{name} is not symmetrical")
     assert not (masks[AROUND] * sum(mask for name, mask in masks.items() if name != AROUND)).any()
-    assert AROUND not in part_masks(160, CropRecipe(margin=0.0)) or masks[AROUND].any()
+
+
+def test_parts_of_the_face_follow_its_landmarks() -> None:
+    """A face that is turned by 30 degrees, shifted and half as large: every part turns about the eyes with it."""
+    upright = torch.tensor([[0.35, 0.4], [0.65, 0.4], [0.5, 0.58], [0.38, 0.72], [0.62, 0.72]])
+    angle, eyes, moved = torch.tensor(torch.pi / 6), torch.tensor([0.5, 0.4]), torch.tensor([0.45, 0.45])
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
+    turned = 0.5 * (upright - eyes) @ turn.T + moved
+    both = part_masks(200, CropRecipe(), torch.stack([upright, turned, torch.full((5, 2), torch.nan)])[None])
+    assert both.shape == (1, 3, len(NAMES), 200, 200)
+    centres = (torch.arange(200) + 0.5) / 200
+    places = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
+    for name, first, second in zip(NAMES, both[0, 0], both[0, 1], strict=True):
+        if name == AROUND:
+            continue
+        middle, other = ((places * mask[..., None]).sum(dim=(0, 1)) / mask.sum() for mask in (first, second))
+        torch.testing.assert_close(other, 0.5 * turn @ (middle - eyes) + moved, atol=0.006, rtol=0)
+        assert float(second.sum()) == pytest.approx(float(first.sum()) / 4, rel=0.08)
+    first = dict(zip(NAMES, both[0, 0], strict=True))
+    for part, points in {"eyes": upright[:2], "nose": upright[2:3], "mouth": upright[3:]}.items():
+        for x, y in points.tolist():
+            assert first[part][int(200 * y), int(200 * x)] == 1
+    torch.testing.assert_close(both[0, 2], part_masks(200, CropRecipe()))
 
 
 def test_hiding_a_part_uses_its_mask(score: Score) -> None:

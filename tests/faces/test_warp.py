@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import astronaut
 
-from mien.faces.warp import Square, cut
+from mien.faces.warp import Patch, Square, cut
 
 HEIGHT, WIDTH = 200, 250
 Y, X = np.mgrid[:HEIGHT, :WIDTH] + 0.5
@@ -79,6 +79,18 @@ def test_reducing_averages_instead_of_picking(angle: float) -> None:
     crop = cut(np.repeat(board[..., None], 3, axis=2), Square(200, 200, 250, angle), 40)
     assert crop.min() > 105
     assert crop.max() < 150
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0, -100.0])
+def test_shares_of_a_square_are_its_corners_and_centre(angle: float) -> None:
+    square = Square(10, 20, 4, radians(angle))
+    points = np.concatenate([square.corners(), [[10, 20]]])
+    np.testing.assert_allclose(square.shares(points), [[0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.5]], atol=1e-12)
+
+
+def test_shares_of_a_patch() -> None:
+    patch = Patch(10, 20, 14, 28, averaged=False)
+    np.testing.assert_allclose(patch.shares(np.array([[10.0, 20.0], [12.0, 26.0]])), [[0, 0], [0.5, 0.75]])
 
 
 def test_corners_by_hand() -> None:

@@ -101,6 +101,7 @@ def evaluate(
 
     chosen = {"views": views, "crops": crops, "batch": batch, "workers": workers, "device": device, "raw": raw}
     chosen |= {"precision": precision, "streams": streams, "groups": groups or (), "corpus": corpus, "seed": seed}
+    chosen |= {"replicates": replicates}
     settings = EvaluationSettings.model_validate(chosen)
     if is_file(source):
         _refuse(source, {"--data": data, "--protocol": protocol, "--submission": submission, "--missing": missing})

@@ -111,7 +111,9 @@ def explain(
     settings = settings or PredictSettings()
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
     reader = Explainer(bundle, method, settings, output)
-    timeline = read_with(path, bundle, reader, settings.model_copy(update={"step": settings.step or STEP}), progress)
+    timeline = read_with(
+        path, bundle, reader, settings.model_copy(update={"step": settings.step or STEP}), progress, landmarks=True
+    )
     assert bundle.task is not None
     told = bundle.task.columns()[0] if bundle.task.classes is None else "the most probable class of every window"
     video = bundle.specification.inputs.video

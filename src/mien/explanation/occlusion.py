@@ -11,53 +11,16 @@ from torch import Tensor
 from mien.errors import MienError
 from mien.explanation.gradients import flat
 from mien.explanation.score import Inputs, Score
-from mien.faces.recipe import CropRecipe
-
-# Parts of the face: x0, y0, x1, y1 as shares of the face's box, which spans brows to chin.
-PARTS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
-    "forehead": ((0.1, -0.15, 0.9, 0.15),),
-    "brows": ((0.08, 0.15, 0.92, 0.29),),
-    "eyes": ((0.08, 0.29, 0.46, 0.47), (0.54, 0.29, 0.92, 0.47)),
-    "nose": ((0.34, 0.40, 0.66, 0.68),),
-    "cheeks": ((0.02, 0.47, 0.34, 0.72), (0.66, 0.47, 0.98, 0.72)),
-    "mouth": ((0.22, 0.68, 0.78, 0.88),),
-    "chin": ((0.25, 0.88, 0.75, 1.05),),
-}
-AROUND = "around the face"
-
-
-def part_masks(size: int, crop: CropRecipe | None) -> dict[str, Tensor]:
-    """Masks ``(size, size)``, 1 inside, of every part of a face as a crop recipe shows it, and of what is around it.
-
-    The crop is a square of the box's longer side with the recipe's margin; without a recipe the box is the picture.
-    """
-    margin = 0.0 if crop is None else crop.margin
-    low, span = margin / (1 + 2 * margin), 1 / (1 + 2 * margin)
-    centres = (torch.arange(size) + 0.5) / size
-    masks = {name: torch.zeros(size, size) for name in PARTS}
-
-    def fill(mask: Tensor, x0: float, y0: float, x1: float, y1: float) -> None:
-        across = (centres >= low + span * x0) & (centres < low + span * x1)
-        down = (centres >= low + span * y0) & (centres < low + span * y1)
-        mask[down[:, None] & across[None]] = 1.0
-
-    for name, boxes in PARTS.items():
-        for box in boxes:
-            fill(masks[name], *box)
-    face = torch.zeros(size, size)
-    fill(face, 0.0, -0.15, 1.0, 1.05)
-    masks[AROUND] = 1.0 - face
-    return {name: mask for name, mask in masks.items() if mask.any()}
 
 
 @torch.no_grad()
-def hide_places(score: Score, inputs: Inputs, masks: Sequence[Tensor]) -> Tensor:
+def hide_places(score: Score, inputs: Inputs, masks: Sequence[Tensor] | Tensor) -> Tensor:
     """Answer minus the answer with the places of a mask hidden throughout the clip: ``(B, M)``.
 
     Args:
         score: what is explained.
         inputs: with ``video`` ``(B, C, T, H, W)``.
-        masks: ``(H, W)`` each, 1 where the picture is replaced by the clip's mean colour.
+        masks: ``(H, W)`` each, or ``(B, 1, T, H, W)``; 1 where the picture is replaced by the clip's mean colour.
     """
     chosen, video = score.chosen(inputs), inputs["video"]
     whole, empty = score.read(inputs, chosen), flat(inputs["video"])

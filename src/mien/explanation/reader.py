@@ -13,9 +13,11 @@ from torch import Tensor
 from mien.checkpoints.bundle import Bundle
 from mien.errors import UsageError
 from mien.explanation.gradients import integrated_gradients
-from mien.explanation.occlusion import heat, hide_grid, hide_modalities, hide_moments, hide_places, part_masks
+from mien.explanation.occlusion import heat, hide_grid, hide_modalities, hide_moments, hide_places
+from mien.explanation.parts import NAMES, part_masks
 from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Inputs, Score
+from mien.inference.recording import LANDMARKS
 from mien.inference.settings import PredictSettings
 from mien.models.contract import Encoder, Recogniser
 from mien.models.device import device_named
@@ -66,16 +68,16 @@ class Explainer:
         self.score = Score(model, bundle.task, output)
         # rollout changes modules for the time of a call, while other threads ask the model
         self._twin = deepcopy(model.encoder) if method == "rollout" else model.encoder
-        self._parts = {name: mask.to(self.device) for name, mask in part_masks(video.size, video.crop).items()}
+        self._crop = video.crop
         self.extra: tuple[str, ...] = ()
         if method == "occlusion":
-            named = (*(f"part {name}" for name in self._parts), *(f"modality {name}" for name in MODALITIES))
-            self.extra = named
+            self.extra = (*(f"part {name}" for name in NAMES), *(f"modality {name}" for name in MODALITIES))
         self.outputs = ("answer", *self.extra, *(f"m{cell}" for cell in range(CELLS * CELLS)))
         self.width = len(self.outputs)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """``(B, MOMENTS, width)``."""
+        """``(B, MOMENTS, width)``; beside the model's inputs a batch may hold ``landmarks`` ``(B, T, 5, 2)``."""
+        batch, landmarks = {name: value for name, value in batch.items() if name != LANDMARKS}, batch.get(LANDMARKS)
         if "video" not in batch or batch["video"].numel() == 0:
             (size,) = {len(values) for values in batch.values()}
             return torch.full((size, 1, self.width), torch.nan)
@@ -83,15 +85,20 @@ class Explainer:
         maps = heat(maps) * MOMENTS
         with torch.no_grad():
             answer = self.score.read(batch, self.score.chosen(batch))
-        columns = [answer[:, None], *self._losses(batch)]
+        columns = [answer[:, None], *self._losses(batch, landmarks)]
         same = torch.cat(columns, dim=1)[:, None].expand(-1, MOMENTS, -1)
         return torch.cat([same, maps.flatten(2).to(same)], dim=2)
 
-    def _losses(self, batch: Inputs) -> list[Tensor]:
-        """What hiding parts of the face and modalities costs, for the columns ``extra``."""
+    def _losses(self, batch: Inputs, landmarks: Tensor | None) -> list[Tensor]:
+        """What hiding parts of the face and modalities costs, for the columns ``extra``; NaN for parts out of sight."""
         if not self.extra:
             return []
-        parts = hide_places(self.score, batch, list(self._parts.values()))
+        masks = part_masks(batch["video"].shape[-1], self._crop, landmarks).to(self.device)
+        if masks.ndim == 5:  # its own for every picture: (B, T, P, H, W) → P of (B, 1, T, H, W)
+            masks = masks.movedim(2, 0)[:, :, None]
+        shown = masks.flatten(1).any(dim=1)
+        parts = hide_places(self.score, batch, masks)
+        parts = torch.where(shown, parts, torch.nan)
         found = hide_modalities(self.score, batch)
         missing = torch.full((len(parts),), torch.nan, device=parts.device)
         return [parts, torch.stack([found.get(name, missing) for name in MODALITIES], dim=1)]

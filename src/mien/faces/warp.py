@@ -38,6 +38,12 @@ class Square:
         centre = np.array([self.x, self.y])
         return np.stack([centre - along - down, centre + along - down, centre + along + down, centre - along + down])
 
+    def shares(self, points: Floats) -> Floats:
+        """Places in the picture, ``(N, 2)`` x, y in pixels, as shares of the square: (0, 0) is its left top corner."""
+        offset = (points - np.array([self.x, self.y])) / self.side
+        along = np.array([cos(self.angle), sin(self.angle)])
+        return np.stack([offset @ along, offset @ np.array([-along[1], along[0]])], axis=1) + 0.5
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -54,6 +60,11 @@ class Patch:
     right: int
     bottom: int
     averaged: bool
+
+    def shares(self, points: Floats) -> Floats:
+        """Places in the picture, ``(N, 2)`` x, y in pixels, as shares of the patch: (0, 0) is its left top corner."""
+        corner, end = np.array([self.left, self.top]), np.array([self.right, self.bottom])
+        return np.asarray((points - corner) / np.maximum(end - corner, 1))
 
     def stretched(self, image: Image, size: int) -> Image:
         """The patch as uint8 ``(size, size, 3)``; at least one pixel of the picture is taken."""

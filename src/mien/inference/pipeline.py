@@ -87,9 +87,13 @@ def read_with(
     settings: PredictSettings,
     progress: Progress | None = None,
     clock: Stopwatch | None = None,
+    landmarks: bool = False,
 ) -> Timeline:
-    """Timelines of recordings as any reader of windows makes them; arguments as ``predict``."""
-    job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch())
+    """Timelines of recordings as any reader of windows makes them; arguments as ``predict``.
+
+    With ``landmarks`` the reader also gets where eyes, nose and mouth are in what it is shown, see ``Recording``.
+    """
+    job = _Job(bundle, reader, settings, progress or _silent, clock or Stopwatch(), landmarks)
     return join_timelines([job.read(name) for name in _names(path)])
 
 
@@ -109,8 +113,15 @@ class _Job:
     """One model over one recording after the other."""
 
     def __init__(
-        self, bundle: Bundle, reader: Reader, settings: PredictSettings, progress: Progress, clock: Stopwatch
+        self,
+        bundle: Bundle,
+        reader: Reader,
+        settings: PredictSettings,
+        progress: Progress,
+        clock: Stopwatch,
+        landmarks: bool,
     ) -> None:
+        self._landmarks = landmarks
         self._reader = reader
         self._settings = settings
         self._progress = progress
@@ -147,7 +158,10 @@ class _Job:
         listens = self._inputs.sound is not None and info.sound is not None
         with ExitStack() as stack:
             hearing = stack.enter_context(self._hearing(info.path)) if listens else None
-            recording = Recording(self._inputs, grid, batches, self._reader.width, self._settings, hearing, self._clock)
+            width = self._reader.width
+            recording = Recording(
+                self._inputs, grid, batches, width, self._settings, hearing, self._clock, self._landmarks
+            )
             whole = self._inputs.video.crop is None
             frames = stack.enter_context(closing(watch(video, self._settings, whole, self._clock)))
             blocks = list(recording.rows(frames, self._progress))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import torch
 
 from mien.data.inputs import sound_span, square, to_tensors
 from mien.faces.crop import Cropper
@@ -23,6 +24,7 @@ from mien.inference.windows import Stretch, Window, sampling_of
 from mien.media import Clip
 from mien.models.specification import Inputs
 
+LANDMARKS = "landmarks"
 Progress = Callable[[float, float], None]  # seconds done, seconds in all
 
 
@@ -37,6 +39,8 @@ class Recording:
         settings: see ``PredictSettings``.
         hearing: its sound, for models that listen.
         clock: measures stages.
+        landmarks: give windows ``LANDMARKS`` beside the model's inputs: float32 ``(T, 5, 2)`` x, y of eyes, nose tip
+            and mouth corners as shares of the crop, NaN where the detector gave none. The model does not take them.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class Recording:
         settings: PredictSettings,
         hearing: Hearing | None,
         clock: Stopwatch,
+        landmarks: bool = False,
     ) -> None:
+        self._landmarks = landmarks
         assert inputs.video is not None
         self.persons: dict[int, Person] = {}
         self._inputs = inputs
@@ -89,7 +95,8 @@ class Recording:
             if person.stretch.wants(frame.index):
                 picture = self._picture(frame.image, place)
                 person.light.append((frame.time, brightness(picture)))
-                for window in person.stretch.push(frame.index, frame.time, picture):
+                known = place.shares(face.landmarks) if place is not None and face.landmarks is not None else None
+                for window in person.stretch.push(frame.index, frame.time, picture, known):
                     self._submit(window)
         for person in self.persons.values():
             if person.stretch is not None and frame.time - person.seen > self._settings.gap:
@@ -135,7 +142,12 @@ class Recording:
             clip = self._hearing.give(clip, *sound_span(times, self._inputs.sound))
         heard = sounding(clip)
         span = Span(window.track, window.start, window.end, tuple(times), window.valid, window.settled, heard)
-        self._batches.put(span, to_tensors(clip, self._inputs))
+        tensors = to_tensors(clip, self._inputs)
+        if self._landmarks:
+            unknown = np.full((5, 2), np.nan)
+            places = [unknown if one.landmarks is None else one.landmarks for one in window.samples]
+            tensors[LANDMARKS] = torch.tensor(np.stack(places), dtype=torch.float32)
+        self._batches.put(span, tensors)
 
     def _oldest(self, now: float) -> float:
         """Start of the earliest window that may still come."""

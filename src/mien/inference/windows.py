@@ -85,13 +85,14 @@ def sampling_of(video: VideoInput, times: NDArray[np.float64], hop: float | None
 class Sample:
     """One picture that the model may see: frame number, its time, the picture, and whether the face was there.
 
-    Where it was not, the picture is the one before.
+    Where it was not, the picture is the one before. ``landmarks`` are shares of the picture, None where not known.
     """
 
     index: int
     time: float
     image: NDArray[np.uint8]
     present: bool
+    landmarks: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,17 @@ class Stretch:
         """Whether the picture of frame ``index`` will be seen by the model."""
         return index >= self._wanted
 
-    def push(self, index: int, time: float, image: NDArray[np.uint8]) -> Iterator[Window]:
+    def push(
+        self, index: int, time: float, image: NDArray[np.uint8], landmarks: NDArray[np.float64] | None = None
+    ) -> Iterator[Window]:
         """Take the picture of frame ``index``; samples that fell into a gap before it repeat the one before."""
         while self._wanted <= index:
             if self._wanted == index:
-                self._held.append(Sample(index, time, image, True))
+                self._held.append(Sample(index, time, image, True, landmarks))
             else:
                 before = self._held[-1]
-                self._held.append(Sample(self._wanted, float(self.sampling.times[self._wanted]), before.image, False))
+                moment = float(self.sampling.times[self._wanted])
+                self._held.append(Sample(self._wanted, moment, before.image, False, before.landmarks))
             self._wanted = self._tick(self._base + len(self._held))
             yield from self._full()
 
