@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from tests.evaluation.brightness import classifier, corpus, make_bundle, reader, register, run
 
-from mien.cli.app import run as run_command
 from mien.data.manifest import Manifest
 
 __all__ = ["classifier", "corpus", "make_bundle", "reader", "register", "run"]
@@ -22,18 +21,9 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def command(here: Command) -> Command:
     """Runs ``mien evaluate`` in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        words = ["mien", "evaluate", *map(str, arguments), "--workers", "0"]
-        monkeypatch.setattr("sys.argv", words)
-        code = run_command()
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return lambda *arguments: here("evaluate", *arguments, "--workers", 0)
 
 
 def table(corpus: Manifest, file: Path, /, **columns: object) -> Path:

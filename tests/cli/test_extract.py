@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,10 @@ import pytest
 import yaml
 from tests.extraction import checkpoints
 
-from mien.cli.app import run
 from mien.data.manifest import Manifest
 from mien.data.streams import StreamStore
 
 Here = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """Runs the command in this process: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        code = run()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_here
 
 
 def recipe(manifest: Path, store: Path, streams: dict[str, int]) -> dict[str, Any]:

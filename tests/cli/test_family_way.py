@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from mien.cli.app import run
 from mien.data.manifest import Manifest
+
+Here = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.slow
 
 SMALL = ["data.batch=6", "data.workers=0", "model.arguments={}", "hardware={accelerator: cpu, threads: 1}"]
 
 
-def mien(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run the command in this process; its output."""
-    before, sys.argv = sys.argv, ["mien", *map(str, arguments)]
-    try:
-        code = run()
-    finally:
-        sys.argv = before
-    out, err = capsys.readouterr()
+def said(here: Here, *arguments: object) -> str:
+    """What the command prints, which must succeed."""
+    code, out, err = here(*arguments)
     assert code == 0, err
     return out
 
 
-def way(system: str, manifest: Path, classes: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def way(system: str, manifest: Path, classes: str, folder: Path, here: Here) -> None:
     """Pretrain, fine-tune and judge; what pretraining learned must reach the fine-tuned run and the report."""
     data = [f"data.manifest={manifest}", "data.corpus=here", "data.sampling.stride=1", *SMALL]
     pretrained, tuned = folder / "pretrained", folder / "tuned"
-    out = mien(
-        capsys,
+    out = said(
+        here,
         *("pretrain", f"{system}/pretrain_synthetic", *data, "schedule={steps: 4}", "intervals.gallery_epochs=1"),
         *("--run", pretrained, "--json"),
     )
     assert json.loads(out)["steps"] == 4
     assert list((pretrained / "gallery").glob("*.png"))
-    out = mien(
-        capsys,
+    out = said(
+        here,
         *("train", f"{system}/finetune_synthetic", *data, f"model.init={pretrained}", f"task.outputs={classes}"),
         *("optimiser.lr=1e-6", "schedule={steps: 2}", "--run", tuned, "--json"),
     )
@@ -52,7 +48,7 @@ def way(system: str, manifest: Path, classes: str, folder: Path, capsys: pytest.
     learned = before.get(name, before.get(name.removeprefix("encoder.")))
     assert learned is not None
     assert float((after[name] - learned).abs().max()) < 1e-4, "it starts where pretraining ended"
-    out = mien(capsys, "evaluate", tuned, "--data", manifest, "--out", folder / "judged")
+    out = said(here, "evaluate", tuned, "--data", manifest, "--out", folder / "judged")
     assert "UAR" in out
     ledger = json.loads((tuned / "bundle" / "config.json").read_text())["provenance"]["ledger"]
     assert [entry["stage"] for entry in ledger] == ["pretraining", "fine-tuning"]
@@ -62,20 +58,16 @@ def way(system: str, manifest: Path, classes: str, folder: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("system", ["svfap", "maedfer"])
-def test_on_animated_faces(
-    system: str, tiny_corpus: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_on_animated_faces(system: str, tiny_corpus: Manifest, tmp_path: Path, here: Here) -> None:
     classes = "[neutral, happiness, sadness, surprise, fear, disgust, anger]"
-    way(system, tiny_corpus.root / "manifest.csv", classes, tmp_path, capsys)
+    way(system, tiny_corpus.root / "manifest.csv", classes, tmp_path, here)
 
 
-def test_on_real_faces(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_real_faces(samples: Path, tmp_path: Path, here: Here) -> None:
     """Three recordings, cut by ``mien prepare``: one train person smiles in the middle; another person is judged."""
     names = ("grid_bbaf2n.mpg", "grid_brbk7n.mpg", "pyfeat_single_face.mp4")
     clips = tmp_path / "clips"
-    mien(
-        capsys, "prepare", *(samples / name for name in names), "--out", clips, "--faces", "main", "--size", 64, "-j", 1
-    )
+    said(here, "prepare", *(samples / name for name in names), "--out", clips, "--faces", "main", "--size", 64, "-j", 1)
     rows = []
     for _, clip in Manifest.read(clips / "manifest.csv").frame.iterrows():
         for number in range(3):
@@ -94,4 +86,4 @@ def test_on_real_faces(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     manifest = clips / "windows.csv"
     pd.DataFrame(rows).to_csv(manifest, index=False)
     for system in ("svfap", "maedfer"):
-        way(system, manifest, "[neutral, smile]", tmp_path / system, capsys)
+        way(system, manifest, "[neutral, smile]", tmp_path / system, here)

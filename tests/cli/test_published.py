@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from mien.checkpoints.bundle import load
 from mien.checkpoints.convert.base import get_converter
-from mien.cli.app import run
 from mien.data.manifest import Manifest
 from mien.models import create_encoder
 from mien.tasks import create_task
@@ -25,20 +24,11 @@ from mien.tasks import create_task
 Here = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """Runs the command in this process with a hub and a cache of its own: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def hub_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub and a cache of their own for every test."""
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MIEN_HUB", str(tmp_path / "hub"))
-
-    def run_here(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        code = run()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_here
 
 
 def pickled(state: dict[str, Tensor]) -> nn.Module:

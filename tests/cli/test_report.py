@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
-
-from mien.cli import main
 
 CLASSES = ("calm", "cheer", "fear")
 
@@ -32,14 +30,11 @@ def predictions(tmp_path: Path) -> Path:
 
 
 def test_a_folder_gets_the_page_and_its_tables(
-    predictions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    predictions: Path, tmp_path: Path, here: Callable[..., tuple[int, str, str]]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["mien", "report", str(predictions), "--out", str(tmp_path / "side"), "--json"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    said = capsys.readouterr()
-    assert stop.value.code in (0, None), said.err
-    assert json.loads(said.out)["report"] == str(tmp_path / "side" / "report.html")
+    code, out, err = here("report", predictions, "--out", tmp_path / "side", "--json")
+    assert code == 0, err
+    assert json.loads(out)["report"] == str(tmp_path / "side" / "report.html")
     page = (tmp_path / "side" / "report.html").read_text()
     table = pd.read_csv(predictions)
     answers = table[list(CLASSES)].idxmax(axis=1)

@@ -19,8 +19,6 @@ import yaml
 from safetensors.torch import load_file
 from tests.training.corpus import PRETEXT, TASK, make_recipe, write_corpus
 
-from mien.cli.app import run
-
 MIEN = Path(sys.executable).with_name("mien")
 RecipeFile = Callable[..., str]
 
@@ -45,20 +43,6 @@ def recipe_file(manifest: Path, tmp_path: Path) -> RecipeFile:
 
 def mien(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([MIEN, *arguments], capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs the command in this process, in ``tmp_path``: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
-        code = run()
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_here
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:

@@ -23,9 +23,9 @@ from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.data.targets import TargetSpec
 from mien.errors import MienError, UsageError
 from mien.evaluation.abstention import answered, reasons
+from mien.evaluation.averaging import average_groups, representatives
 from mien.evaluation.classes import by_class
 from mien.evaluation.cost import CostMeter, count_macs, count_parameters, one_view
-from mien.evaluation.groups import by_group, representatives
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
 from mien.evaluation.metrics import CALIBRATION
 from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
@@ -204,7 +204,7 @@ def judged(
     asked, read = len(part.ids), len(predictions.clips)
     if task.per_group:
         part = replace(part, ids=tuple(sorted(set(representatives(manifest, part.ids).values()))))
-        predictions = by_group(predictions, manifest)
+        predictions = average_groups(predictions, manifest)
     ids = predictions.ids
     units, videos = units_of(manifest, ids), videos_of(manifest, ids)
     judgements = judge(task, predictions, names, units, videos)

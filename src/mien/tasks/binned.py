@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.specification import TaskConfig
 from mien.tasks.binned_losses import Told, Way, Ways, binned_loss, weights_of
 from mien.tasks.contract import Task
-from mien.tasks.options import HeadOptions, read_options
+from mien.tasks.options import HeadOptions, check_targets, read_options
 from mien.tasks.published_costs import PublishedCosts
 from mien.tasks.recurrent import RecurrentHead
 
@@ -83,9 +82,7 @@ class Binned(Task):
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
         self.options = read_options(BinnedOptions, config.options, self.kind)
-        targets = self.options.targets
-        if targets is not None and len(targets) != len(config.outputs):
-            raise UsageError(f"targets {list(targets)}: give one column for each of {', '.join(config.outputs)}")
+        check_targets(self.options.targets, config.outputs)
         self.weights = weights_of(self.options.loss, config.outputs, self.options.bins)
         self._model: weakref.ref[nn.Module] | None = None
         self._costs = PublishedCosts(self._parameters) if self.options.costs == "published" else None

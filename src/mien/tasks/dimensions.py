@@ -7,13 +7,12 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from mien.errors import UsageError
 from mien.models.contract import Encoder
 from mien.models.specification import TaskConfig
 from mien.tasks.contract import Task
 from mien.tasks.heads import make_head
 from mien.tasks.losses import concordance_loss, mean_squared_error
-from mien.tasks.options import HeadOptions, read_options
+from mien.tasks.options import HeadOptions, check_targets, read_options
 
 
 class DimensionsOptions(HeadOptions):
@@ -44,9 +43,7 @@ class Dimensions(Task):
     def __init__(self, config: TaskConfig) -> None:
         super().__init__(config)
         self.options = read_options(self.schema, config.options, self.kind)
-        targets = self.options.targets
-        if targets is not None and len(targets) != len(config.outputs):
-            raise UsageError(f"targets {list(targets)}: give one column for each of {', '.join(config.outputs)}")
+        check_targets(self.options.targets, config.outputs)
 
     def target_columns(self) -> tuple[str, ...]:
         return self.options.targets or self.config.outputs

@@ -14,7 +14,7 @@ from mien.models.specification import TaskConfig
 from mien.tasks.contract import Task
 from mien.tasks.heads import make_head
 from mien.tasks.losses import mean_squared_error
-from mien.tasks.options import HeadOptions, read_options
+from mien.tasks.options import HeadOptions, check_targets, read_options
 
 
 class IntensitiesOptions(HeadOptions):
@@ -45,9 +45,7 @@ class Intensities(Task):
         self.options = read_options(IntensitiesOptions, config.options, self.kind)
         if config.level != "clip":
             raise UsageError("intensities are given per clip; use the task dimensions for values over time")
-        targets = self.options.targets
-        if targets is not None and len(targets) != len(config.outputs):
-            raise UsageError(f"targets {list(targets)}: give one column for each of {', '.join(config.outputs)}")
+        check_targets(self.options.targets, config.outputs)
 
     def target_columns(self) -> tuple[str, ...]:
         return self.options.targets or self.config.outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +25,12 @@ class HeadOptions(BaseModel):
 
     init_scale: float = Field(default=1.0, gt=0.0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+
+def check_targets(targets: Sequence[str] | None, outputs: Sequence[str]) -> None:
+    """Refuse an option ``targets`` that does not name one column for each output; None names none."""
+    if targets is not None and len(targets) != len(outputs):
+        raise UsageError(f"targets {list(targets)}: give one column for each of {', '.join(outputs)}")
 
 
 def read_options(schema: type[O], given: dict[str, Any], kind: str) -> O:

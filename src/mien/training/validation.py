@@ -11,7 +11,7 @@ from mien.data.loader import ClipLoader
 from mien.data.order import EpochOrder
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.errors import MienError
-from mien.evaluation.groups import by_group
+from mien.evaluation.averaging import average_groups
 from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.scores import figures
 from mien.tasks import Task
@@ -58,7 +58,7 @@ class Validation:
         """Metrics by name, the one that selects weights first; ``n`` is the number of clips judged."""
         predictions = self.predictions(module)
         if self._task.per_group:
-            predictions = by_group(predictions, self._manifest)
+            predictions = average_groups(predictions, self._manifest)
         return {**figures(self._task, predictions), "n": float(len(predictions.clips))}
 
     def predictions(self, module: nn.Module) -> Predictions:

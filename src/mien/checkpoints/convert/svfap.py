@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mien.checkpoints.convert.base import Converter, Plan, heads_of, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
+from mien.checkpoints.convert.videomae import ENCODER_ARGUMENTS as VIT_ARGUMENTS
 from mien.checkpoints.convert.videomae import block_rules, decoder_rules
 from mien.errors import MienError, UsageError
 from mien.models.svfap import SVFAP
@@ -33,18 +34,8 @@ FIXED = {"img_size": 160, "patch_size": 16, "mlp_ratio": 4, "qkv_bias": True, "n
 
 # published constructor argument → (ours, the published default)
 ENCODER_ARGUMENTS: dict[str, tuple[str, Any]] = {
-    "img_size": ("size", 224),
-    "patch_size": ("patch", 16),
-    "tubelet_size": ("tubelet", 2),
+    **VIT_ARGUMENTS,
     "all_frames": ("frames", 16),
-    "mlp_ratio": ("mlp_ratio", 4.0),
-    "qkv_bias": ("qv_bias", False),
-    "qk_scale": ("qk_scale", None),
-    "drop_rate": ("dropout", 0.0),
-    "attn_drop_rate": ("attention_dropout", 0.0),
-    "drop_path_rate": ("drop_path", 0.0),
-    "norm_eps": ("norm_eps", 1e-5),
-    "init_values": ("layer_scale", 0.0),
     "stage_depths": ("depths", (12, 6, 3)),
     "num_bottleneck_tokens": ("bottlenecks", (8,)),
     "temporal_kernel_size": ("temporal_kernel", 2),

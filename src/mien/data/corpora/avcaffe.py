@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from mien.data.corpora.contract import Choice, Corpus, Counts
-from mien.data.corpora.survey import Survey
+from mien.data.corpora.survey import Survey, key_by
 from mien.data.corpora.texts import read_lines
 from mien.errors import UsageError
 
@@ -18,6 +18,7 @@ LOADS = ("mental_demand", "temporal_demand", "effort", "physical_demand", "frust
 TEST = ("001", "002", "013", "014", "043", "044", "053", "054", "057", "058",
         "063", "064", "067", "068", "077", "078", "099", "100", "107", "108")  # fmt: skip
 _PLACE = re.compile(r"(aiim\d{3})[/_]task_(\d)")
+_KEY = key_by(_PLACE, "{1}/task_{2}/{stem}")
 _FOLDERS = {"segments": "shorter_segments", "long": "per_participant_per_task", "faces": "shorter_segments_face"}
 
 
@@ -28,9 +29,9 @@ def look(survey: Survey) -> pd.DataFrame:
     folder = survey.folder(_FOLDERS[pictures], what="videos or images")
     if pictures == "faces":
         survey.cropped = True
-        found = survey.frame_folders(folder, 3, _key)
+        found = survey.frame_folders(folder, 3, _KEY)
     else:
-        found = survey.clips(folder, key=_key)
+        found = survey.clips(folder, key=_KEY)
     frame = pd.DataFrame({"id": list(found), "path": list(found.values())})
     frame["group"] = frame["id"].str.extract(r"^(aiim\d{3}/task_\d)", expand=False)
     if lost := sorted(set(ratings.index) - set(frame["group"])):
@@ -74,11 +75,6 @@ def _rows(file: Path) -> list[tuple[str, str]]:
         if comma and (match := _PLACE.fullmatch(name.strip())):
             rows.append((f"{match[1]}/task_{match[2]}", value.strip()))
     return rows
-
-
-def _key(path: PurePosixPath) -> str:
-    match = _PLACE.search(path.as_posix())
-    return f"{match[1]}/task_{match[2]}/{path.stem}" if match else ""
 
 
 CORPUS = Corpus(

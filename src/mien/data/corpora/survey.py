@@ -21,6 +21,19 @@ _HIDDEN = (".", "__MACOSX")
 _POINTER = b"version https://git-lfs"
 
 
+def key_by(pattern: re.Pattern[str], form: str) -> Callable[[PurePosixPath], str]:
+    """Keys for ``Survey.clips``: ``form`` filled with the groups of a pattern found in the path, and its ``stem``.
+
+    What the pattern is not found in is left out.
+    """
+
+    def key(path: PurePosixPath) -> str:
+        match = pattern.search(path.as_posix())
+        return form.format(match[0], *match.groups(), stem=path.stem) if match else ""
+
+    return key
+
+
 class Survey:
     """Finds files and collects findings.
 

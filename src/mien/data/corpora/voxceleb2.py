@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 import pandas as pd
 
 from mien.data.corpora.contract import Choice, Corpus, Counts
-from mien.data.corpora.survey import Survey
+from mien.data.corpora.survey import Survey, key_by
 from mien.data.corpora.texts import read_lines
 from mien.errors import UsageError
 
 _SPLITS = {"dev": "train", "test": "test"}
-_PLACE = re.compile(r"(id\d{5})/([^/]+)/(\d+)\.mp4$")
+_KEY = key_by(re.compile(r"(id\d{5})/([^/]+)/(\d+)\.mp4$"), "{1}/{2}/{3}")
 
 
 def look(survey: Survey) -> pd.DataFrame:
@@ -30,7 +29,7 @@ def _part(survey: Survey, part: str, people: pd.DataFrame | None) -> pd.DataFram
     folder = survey.folder(part, what=f"{part}/mp4 with a folder per person")
     if (inner := survey.maybe("mp4", inside=folder)) is not None:
         folder = inner
-    found = survey.clips(folder, (".mp4",), _key)
+    found = survey.clips(folder, (".mp4",), _KEY)
     if not found:
         raise UsageError(f"{folder}: no <person>/<video>/<number>.mp4 here; unpack vox2_{part}_mp4.zip into it")
     frame = pd.DataFrame({"id": list(found), "path": list(found.values())})
@@ -59,11 +58,6 @@ def _people(survey: Survey) -> pd.DataFrame | None:
         raise UsageError(f"{file}: the header {', '.join(rows[0])} lacks VoxCeleb2 ID, Gender or Set")
     table = pd.DataFrame(rows[1:], columns=header).set_index("voxceleb2 id")
     return table.assign(gender=table["gender"].map({"m": "male", "f": "female"}))
-
-
-def _key(path: PurePosixPath) -> str:
-    match = _PLACE.search(path.as_posix())
-    return f"{match[1]}/{match[2]}/{match[3]}" if match else ""
 
 
 CORPUS = Corpus(

@@ -28,7 +28,7 @@ def representatives(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:
     }
 
 
-def by_group(predictions: Predictions, manifest: Manifest) -> Predictions:
+def average_groups(predictions: Predictions, manifest: Manifest) -> Predictions:
     """One prediction per group: the mean of its clips' outputs, under the id of its first clip that could be read.
 
     Raises:
