@@ -17,7 +17,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from mien.data.augment import Augmented
 from mien.data.boxes import area_box, erase_box
 from mien.data.dataset import ClipDataset
+from mien.data.finish import finish
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.order import EpochOrder
@@ -70,9 +71,17 @@ def make(folder: Path, clips: int) -> dict[str, Manifest]:
     return made
 
 
-def ours(manifest: Manifest, workers: int) -> ClipLoader:
-    data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(), Augmented(INPUTS, SETTINGS))
-    return ClipLoader(data, EpochOrder(0, len(data), BATCH), workers)
+class Ours:
+    """Batches as a training step takes them: floats, everything done."""
+
+    def __init__(self, manifest: Manifest, workers: int) -> None:
+        data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(), Augmented(INPUTS, SETTINGS, later=True))
+        self.loader = ClipLoader(data, EpochOrder(0, len(data), BATCH), workers)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for batch in self.loader:
+            tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+            yield finish(tensors, INPUTS.video, "cpu")
 
 
 class Plain(Dataset[Tensor]):
@@ -172,12 +181,12 @@ def private_mib(pid: int) -> float:
 
 def memory(manifest: Manifest, epochs: int) -> list[float]:
     """Private MiB of a worker after each of several epochs."""
-    loader = ours(manifest, 1)
+    loader = Ours(manifest, 1)
     found = []
     for _ in range(epochs):
         for _ in loader:
             pass
-        worker = loader._loader._iterator._workers[0]  # torch tells the workers' ids nowhere else
+        worker = loader.loader._loader._iterator._workers[0]  # torch tells the workers' ids nowhere else
         found.append(private_mib(worker.pid))
     return found
 
@@ -233,7 +242,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = make(Path(folder), options.clips)
         ways: dict[str, Callable[[int], Iterable[Any]]] = {
-            name: partial(ours, manifest) for name, manifest in made.items()
+            name: partial(Ours, manifest) for name, manifest in made.items()
         }
         for library in ("Pillow", "OpenCV"):
             ways[f"plain {library}"] = partial(plain, made["frame folders"], library)

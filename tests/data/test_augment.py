@@ -8,8 +8,11 @@ import torch
 from PIL import Image, ImageEnhance
 from pydantic import ValidationError
 
-from mien.data.augment import Augmented, Deterministic, draw_colour, erase, recolour
+from mien.data.augment import Augmented, Deterministic
 from mien.data.boxes import area_box
+from mien.data.dataset import Item
+from mien.data.finish import draw_colour, draw_hole, fill, finish, recolour
+from mien.data.loader import collate
 from mien.data.settings import AugmentationSettings
 from mien.media.clip import Clip
 from mien.models.specification import Inputs, SoundInput, VideoInput
@@ -87,7 +90,7 @@ def test_colour_changes_are_those_of_pillow(name: str, enhancer: type) -> None:
     frames = (clip().frames // 3 + 80).astype(np.uint8)  # far enough from both ends that nothing is clipped
     choice = settings(**{name: 0.3})
     planes = torch.from_numpy(frames).permute(3, 0, 1, 2).float()
-    colour = draw_colour(planes, choice, np.random.default_rng(4))
+    colour = draw_colour(choice, np.random.default_rng(4))
     assert colour is not None
     draws = 1.0 + 0.3 * np.random.default_rng(4).uniform(-1, 1, 3)
     factor = draws[["brightness", "contrast", "saturation"].index(name)]
@@ -117,7 +120,7 @@ def test_grey_takes_the_colour_out() -> None:
 
 def test_erasing_fills_one_box_with_standard_noise() -> None:
     video = torch.full((3, 4, 64, 64), 9.0)
-    erase(video, settings(erase_scale=(0.25, 0.25)), np.random.default_rng(1))
+    fill(video, draw_hole(64, settings(erase=1.0, erase_scale=(0.25, 0.25)), np.random.default_rng(1)))
     hit = video != 9.0
     assert torch.equal(hit, hit[:1, :1].expand_as(hit))
     rows, columns = hit[0, 0].any(1).sum().item(), hit[0, 0].any(0).sum().item()
@@ -128,10 +131,46 @@ def test_erasing_fills_one_box_with_standard_noise() -> None:
     assert abs(float(noise.std()) - 1) < 0.05
 
 
+EMPTY = Clip(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0))
+
+
 def test_absent_pictures_stay_absent() -> None:
-    empty = Clip(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0))
-    tensors = Augmented(Inputs(video=PLAIN), EVERYTHING)(empty, np.random.default_rng(0))
+    tensors = Augmented(Inputs(video=PLAIN), EVERYTHING)(EMPTY, np.random.default_rng(0))
     assert not tensors["video_present"].any()
+
+
+NORMAL = PLAIN.model_copy(update={"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)})
+FED = {
+    "rgb": NORMAL,
+    "bgr": NORMAL.model_copy(update={"channels": "bgr"}),
+    "grey": NORMAL.model_copy(update={"channels": "grey", "mean": (0.4,), "std": (0.2,)}),
+    "centred": NORMAL.model_copy(update={"centre": "clip"}),
+}
+
+
+@pytest.mark.parametrize("name", FED)
+@pytest.mark.parametrize("changes", [{}, {"blur": 0.5}, {"holes": 2}], ids=["bytes", "blur", "holes"])
+def test_what_is_left_for_later_is_what_is_done_at_once(name: str, changes: dict[str, object]) -> None:
+    """Bit for bit, and batches keep clips without picture and those that nothing happens to."""
+    inputs = Inputs(video=FED[name])
+    choice = EVERYTHING.model_copy(update={"flip": 0.5, "brightness": 0.3, "grey": 0.2, **changes})
+    clips = [clip(48, 40, still=False)] * 6 + [EMPTY]
+    now = [Augmented(inputs, choice)(made, np.random.default_rng(at)) for at, made in enumerate(clips)]
+    now.append(Augmented(inputs, settings())(clips[0], np.random.default_rng(0)))
+    later = [Augmented(inputs, choice, later=True)(made, np.random.default_rng(at)) for at, made in enumerate(clips)]
+    if changes:  # nothing can wait
+        assert all("video_colour" not in made and made["video"].dtype == torch.float32 for made in later)
+        assert all(torch.equal(one["video"], other["video"]) for one, other in zip(now, later, strict=False))
+        return
+    later.append(Augmented(inputs, settings(), later=True)(clips[0], np.random.default_rng(0)))
+    batch = collate([Item(str(at), (made,)) for at, made in enumerate(later)])
+    assert batch["video"].dtype == torch.uint8
+    kept = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
+    done = finish(kept, FED[name], "cpu")
+    assert done.keys() == {"video", "video_present", "clip"}
+    for one, other in zip(now, done["video"], strict=True):
+        assert torch.equal(one["video"], other)
+    assert torch.equal(finish(done, FED[name], "cpu")["video"], done["video"])
 
 
 @pytest.mark.parametrize("wrong", [{"crop_scale": (0.9, 0.2)}, {"flip": 1.5}, {"brightness": 1.0}, {"colour": 0.1}])

@@ -94,6 +94,8 @@ def _blackened(clip: Clip, valid: int) -> Clip:
 
 
 def _decode(source: FrameSource, first: int, views: Sequence[View]) -> list[NDArray[np.uint8]]:
+    if len(views) == 1:
+        return [source.at_indices(views[0].indices + first)]
     wanted = np.unique(np.concatenate([view.indices for view in views]))
     pictures = source.at_indices(wanted + first)
     return [pictures[np.searchsorted(wanted, view.indices)] for view in views]

@@ -72,7 +72,8 @@ def in_channels(pictures: Tensor, channels: str) -> Tensor:
     """Float ``(T, 3 or 1, H, W)``, RGB or grey → ``(T, C, H, W)`` in the model's channels."""
     if channels == "grey":
         if pictures.shape[1] == 3:
-            pictures = torch.einsum("tchw,c->thw", pictures, torch.tensor(LUMA, dtype=torch.float32))[:, None]
+            weights = torch.tensor(LUMA, dtype=torch.float32, device=pictures.device)
+            pictures = torch.einsum("tchw,c->thw", pictures, weights)[:, None]
         return pictures
     if pictures.shape[1] == 1:
         pictures = pictures.expand(-1, 3, -1, -1)
@@ -88,13 +89,26 @@ def resize(pictures: Tensor, size: int) -> Tensor:
 
 def normalise(pictures: Tensor, video: VideoInput) -> Tensor:
     """Float ``(T, C, H, W)`` in 0..255 → ``(C, T, H, W)``: ``(x / 255 - mean) / std``, see ``VideoInput.centre``."""
-    std = torch.tensor(video.std, dtype=torch.float32)
     if video.centre == "clip":
         changes = (pictures - pictures.mean(dim=0, keepdim=True)).transpose(0, 1)
+        std = torch.tensor(video.std, dtype=torch.float32, device=pictures.device)
         return (changes / (255.0 * std)[:, None, None, None]).contiguous()
-    scale = (1.0 / (255.0 * std))[:, None, None, None]
-    shift = (torch.tensor(video.mean, dtype=torch.float32) / std)[:, None, None, None]
+    scale, shift = _scales(video, pictures.device)
     return (pictures.transpose(0, 1) * scale).sub_(shift).contiguous()
+
+
+def normalise_(planes: Tensor, video: VideoInput) -> Tensor:
+    """Float ``(C, T, H, W)`` in 0..255, in place: what ``normalise`` gives where ``video.centre`` is the corpus."""
+    scale, shift = _scales(video, planes.device)
+    return planes.mul_(scale).sub_(shift)
+
+
+def _scales(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factor and subtrahend of each channel, ``(C, 1, 1, 1)``."""
+    std = torch.tensor(video.std, dtype=torch.float32)
+    scale = 1.0 / (255.0 * std)
+    shift = torch.tensor(video.mean, dtype=torch.float32) / std
+    return scale[:, None, None, None].to(device), shift[:, None, None, None].to(device)
 
 
 def sound_span(times: NDArray[np.float64], sound: SoundInput, step: float | None = None) -> tuple[float, float]:

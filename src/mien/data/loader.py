@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from mien.data.annotation import UNLABELLED
 from mien.data.dataset import ClipDataset, Failure, Item
+from mien.data.memory import Slots
 from mien.data.order import EpochOrder, Key
 from mien.errors import MienError
 
@@ -26,8 +27,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt, from malloc.h
 _FILL: dict[str, float] = {"times": float("nan"), "index": -1.0}
 
 
-def collate(items: Sequence[Item | Failure]) -> Batch:
-    """Batch of what could be read.
+def collate(items: Sequence[Item | Failure], stack: Callable[[list[Tensor]], Any] = default_collate) -> Batch:
+    """Batch of what could be read; ``stack`` puts tensors of one shape together.
 
     Returns:
         every tensor of the views with a batch dimension (shorter ones padded at the end with zeros; ``target`` and
@@ -43,20 +44,24 @@ def collate(items: Sequence[Item | Failure]) -> Batch:
     }
     views = [view for item in read for view in item.views]
     if views:
-        batch |= {key: _stack(key, [view[key] for view in views]) for key in views[0]}
+        batch |= {key: _stack(key, [view[key] for view in views], stack) for key in views[0]}
     return batch
 
 
-def _collate(items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
+class _Collate:
     """The batch, or the first error that ends the work."""
-    error = next((item for item in items if isinstance(item, MienError)), None)
-    return error or collate([item for item in items if not isinstance(item, MienError)])
+
+    def __init__(self, workers: int) -> None:
+        self._slots = Slots(workers)
+
+    def __call__(self, items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
+        error = next((item for item in items if isinstance(item, MienError)), None)
+        return error or collate([item for item in items if not isinstance(item, MienError)], self._slots.stack)
 
 
-def _stack(key: str, tensors: list[Tensor]) -> Tensor:
+def _stack(key: str, tensors: list[Tensor], stack: Callable[[list[Tensor]], Any]) -> Any:
     if len({tensor.shape for tensor in tensors}) == 1:
-        stacked: Tensor = default_collate(tensors)  # in a worker, straight into the memory that it shares
-        return stacked
+        return stack(tensors)
     shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors), strict=True)]
     fill = _FILL.get(key, 0.0)
     if key == "target":
@@ -103,7 +108,7 @@ class ClipLoader:
             dataset,
             batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=_collate,
+            collate_fn=_Collate(workers),
             worker_init_fn=_settle,
             persistent_workers=workers > 0,
             prefetch_factor=prefetch if workers > 0 else None,

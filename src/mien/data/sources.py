@@ -17,7 +17,7 @@ from PIL import Image
 from mien.data.manifest import Row
 from mien.data.shards import members
 from mien.errors import MienError
-from mien.media import HeldFile, VideoReader
+from mien.media import HeldFile, VideoReader, open_clip
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
@@ -130,6 +130,8 @@ def open_frames(row: Row) -> Iterator[FrameSource]:
         yield FrameFolder(recording, row.fps)
     elif row.extent is None and is_pictures(row):
         yield FrameFolder(row.path, row.fps)
+    elif (clip := open_clip(recording)) is not None:
+        yield clip
     else:
         with VideoReader(recording) as video:
             yield video

@@ -5,6 +5,7 @@ from mien.media.features import log_mel, mfcc
 from mien.media.files import HeldFile
 from mien.media.limits import LIMITS, Limits
 from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
+from mien.media.short import ShortClip, open_clip
 from mien.media.sound import Sound, read_sound, sound_chunks
 from mien.media.video import Frame, VideoReader
 from mien.media.writer import VideoWriter
@@ -17,12 +18,14 @@ __all__ = [
     "Limits",
     "MediaInfo",
     "PictureInfo",
+    "ShortClip",
     "Sound",
     "SoundInfo",
     "VideoReader",
     "VideoWriter",
     "log_mel",
     "mfcc",
+    "open_clip",
     "probe",
     "read_sound",
     "sound_chunks",

@@ -71,7 +71,7 @@ def build(recipe: Recipe) -> Experiment:
         protocol.train,
         read,
         RandomWindow(recipe.data.sampling.windows * recipe.data.sampling.repeats, recipe.data.sampling.rule),
-        transform or Augmented(read, recipe.augmentation),
+        transform or Augmented(read, recipe.augmentation, later=True),
         targets=target_spec(task) if task else None,
         extras=getattr(objective.trained, "extras", None),
         seed=recipe.seed,

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from mien.data.dataset import Item
+from mien.data.finish import finish
 from mien.data.loader import collate
 from mien.errors import MienError
 from mien.pretext.gallery import save_gallery
@@ -48,7 +49,8 @@ class Gallery:
         batch = self._clips()
         if not batch["ids"]:
             return None
-        tensors = {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        found = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        tensors = finish(found, self._dataset.inputs.video, device)
         modes = [(part, part.training) for part in module.modules()]
         module.eval()
         self._folder.mkdir(parents=True, exist_ok=True)

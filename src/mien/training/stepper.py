@@ -12,6 +12,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from mien.data.finish import finish
 from mien.data.seeding import generator
 from mien.errors import MienError
 from mien.pretext import Moment
@@ -45,6 +46,7 @@ class Stepper:
 
     def __init__(self, experiment: Experiment, fabric: Fabric) -> None:
         self.recipe, self.task, self.fabric = experiment.recipe, experiment.task, fabric
+        self._video = experiment.train.inputs.video
         self.objective: Objective = experiment.objective
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(self.objective)
@@ -133,8 +135,7 @@ class Stepper:
         """A part on the device, mixed where the recipe says so, with torch's generator seeded for it alone."""
         keys = number, index, self.fabric.global_rank
         torch.manual_seed(seed_for(self.recipe.seed, "step", *keys))
-        device = self.fabric.device
-        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in part.tensors.items()}
+        batch = finish(part.tensors, self._video, self.fabric.device)
         if self.recipe.mixing.on and self.task is not None and self.task.classes is not None:
             rng: Any = generator(self.recipe.seed, "mixing", *keys)
             batch = mix(batch, len(self.task.classes), self.recipe.mixing, rng)

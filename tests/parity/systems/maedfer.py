@@ -29,8 +29,8 @@ from tests.parity.running import (
 from torch import Tensor
 
 from mien.checkpoints.convert.base import Plan, get_converter
-from mien.data.augment import erase
 from mien.data.boxes import anchored_box, area_box, erase_box
+from mien.data.finish import Hole, fill
 from mien.data.settings import AugmentationSettings
 from mien.data.windows import stretched_window, strided_window
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
@@ -317,7 +317,7 @@ def random_erasing(data: dict[str, Any]) -> None:
         assert box is not None
         top, left, height, width = box
         video = torch.full((3, 4, 160, 160), 9.0)
-        erase(video, settings, np.random.default_rng(int(seed)))
+        fill(video, Hole(box, int(seed)))
         hit = video != 9.0
         same_box, same_noise = bool((hit == hit[:, :1]).all()), bool((video[:, 0] == video[:, 1]).all())
         assert [top, top + height, left, left + width, same_box, same_noise] == expected

@@ -1,0 +1,173 @@
+"""The last changes to a clip, which make floats of its bytes: colour, normalisation, erasing.
+
+``Augmented`` does them at once, or leaves them to whoever takes the batch: what is drawn for a clip is a few numbers
+that travel beside its bytes. Brightness, contrast, saturation and grey together are one matrix and an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.data.boxes import Box, erase_box
+from mien.data.inputs import in_channels, normalise, normalise_
+from mien.data.memory import POOL
+from mien.data.settings import AugmentationSettings
+from mien.media.picture import LUMA
+from mien.models.specification import VideoInput
+
+COLOUR, PLACES = "video_colour", "video_places"  # keys of what is left to do
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A colour change on 0..255: ``own`` times the pixel, plus ``luma`` times its luma, plus ``mean`` times the mean
+    luma of the clip."""
+
+    own: float
+    luma: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A box to erase, and the seed of the noise that fills it."""
+
+    box: Box
+    seed: int
+
+
+def draw_colour(settings: AugmentationSettings, rng: np.random.Generator) -> Colour | None:
+    """Colour change of a clip, or None where nothing changes.
+
+    Brightness scales, contrast blends with the clip's mean luma (one for all frames, so that nothing flickers),
+    saturation blends every pixel with its own luma.
+    """
+    strengths = (settings.brightness, settings.contrast, settings.saturation)
+    brightness, contrast, saturation = (1.0 + strength * rng.uniform(-1.0, 1.0) for strength in strengths)
+    if rng.random() < settings.grey:
+        saturation = 0.0
+    if brightness == contrast == saturation == 1.0:
+        return None
+    scale = brightness * contrast
+    return Colour(scale * saturation, scale * (1.0 - saturation), (1.0 - contrast) * brightness)
+
+
+def recolour(planes: Tensor, colour: Colour, out: Tensor | None = None) -> Tensor:
+    """Change the colour of float ``(3 or 1, T, H, W)``, RGB or grey in 0..255, clipped to that range."""
+    channels = len(planes)
+    weights = torch.tensor(LUMA, dtype=torch.float32) if channels == 3 else torch.ones(1)
+    matrix = (colour.own * torch.eye(channels) + colour.luma * weights.expand(channels, -1)).to(planes.device)
+    middle = weights.to(planes.device) @ planes.mean(dim=(1, 2, 3))
+    offset = (colour.mean * middle).expand(channels, 1)
+    flat = None if out is None else out.view(channels, -1)
+    changed = torch.addmm(offset, matrix, planes.reshape(channels, -1), out=flat).clamp_(0.0, 255.0)
+    return changed.view_as(planes)
+
+
+def draw_hole(size: int, settings: AugmentationSettings, rng: np.random.Generator) -> Hole | None:
+    """The box of a clip ``size`` pixels wide and high that is erased; None where none is."""
+    if rng.random() >= settings.erase:
+        return None
+    box = erase_box(size, size, settings.erase_scale, rng)
+    return None if box is None else Hole(box, int(rng.integers(2**63 - 1)))
+
+
+def fill(video: Tensor, hole: Hole | None) -> None:
+    """Fill one box of ``(C, T, H, W)`` with standard normal noise, in place, fresh for every pixel and frame.
+
+    Zhong et al., Random Erasing, AAAI 2020; the box is the same for all frames. Noise is drawn where the clip lies:
+    equal seeds give equal noise on devices of one kind.
+    """
+    if hole is None:
+        return
+    top, left, height, width = hole.box
+    noise = torch.Generator(video.device).manual_seed(hole.seed)
+    area = video[:, :, top : top + height, left : left + width]
+    area.copy_(torch.randn(area.shape, generator=noise, device=video.device))
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left to do for a clip.
+
+    Attributes:
+        mirrored: left and right change places.
+        colour, hole: None where nothing is to be done.
+        shown: False where the clip has no picture.
+    """
+
+    mirrored: bool = False
+    colour: Colour | None = None
+    hole: Hole | None = None
+    shown: bool = True
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As tensors of an item."""
+        colour = (self.colour.own, self.colour.luma, self.colour.mean) if self.colour else (1.0, 0.0, 0.0)
+        hole = (*self.hole.box, self.hole.seed) if self.hole else (0, 0, 0, 0, 0)
+        return {
+            COLOUR: torch.tensor(colour, dtype=torch.float64),
+            PLACES: torch.tensor([self.shown, self.mirrored, *hole], dtype=torch.int64),
+        }
+
+    @classmethod
+    def of(cls, colour: list[float], places: list[int]) -> Left:
+        """Back from the values of those tensors."""
+        shown, mirrored, top, left, height, width, seed = places
+        return cls(
+            bool(mirrored),
+            None if colour == [1.0, 0.0, 0.0] else Colour(*colour),
+            Hole((top, left, height, width), seed) if height else None,
+            bool(shown),
+        )
+
+
+def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.device | str) -> dict[str, Tensor]:
+    """A batch on ``device``, with the work done that ``Augmented`` left for later, if any.
+
+    Args:
+        batch: tensors with a batch dimension; ``video`` uint8 ``(B, C, T, H, W)`` where something is left to do.
+        video: how the model takes it.
+        device: where.
+    """
+    moved = {
+        name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name not in (COLOUR, PLACES)
+    }
+    if COLOUR not in batch:
+        return moved
+    assert video is not None
+    clips = moved["video"]
+    shape = (len(clips), len(video.mean), *clips.shape[2:])
+    finished = _empty(shape, clips.device)
+    for clip, values, colour, places in zip(
+        clips, finished, batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True
+    ):
+        left = Left.of(colour, places)
+        if left.shown:
+            _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, values)
+            fill(values, left.hole)
+        else:
+            values.zero_()
+    return {**moved, "video": finished}
+
+
+def _finish(clip: Tensor, colour: Colour | None, video: VideoInput, values: Tensor) -> None:
+    """Colour and normalisation of uint8 ``(C, T, H, W)`` into float ``values``; no memory beside where that serves."""
+    plain = clip.shape == values.shape and video.channels != "bgr" and video.centre != "clip"
+    if colour is None:
+        planes = values.copy_(clip) if plain else clip.to(torch.float32)
+    else:
+        planes = recolour(_empty(clip.shape, clip.device).copy_(clip), colour, values if plain else None)
+    if plain:
+        normalise_(values, video)
+    else:
+        values.copy_(normalise(in_channels(planes.transpose(0, 1), video.channels), video))
+
+
+def _empty(shape: Sequence[int], device: torch.device) -> Tensor:
+    return POOL.empty(shape) if device.type == "cpu" else torch.empty(tuple(shape), device=device)
