@@ -87,3 +87,15 @@ def test_uncut_corpora_are_cut_unless_they_are_wanted_as_they_are(tmp_path: Path
     with pytest.raises(MienError, match=r"no clip came of 4 inputs: .*1001_DFA_NEU_XX.flv: "):
         RUN.invoke(prepare, arguments, catch_exceptions=False)
     assert (tmp_path / "out/corpus.csv").is_file()
+
+
+def test_divide_takes_training_clips_by_quality(tiny_corpus: Manifest, tmp_path: Path) -> None:
+    table = tiny_corpus.frame.assign(sharpness=range(14))
+    Manifest(table, tiny_corpus.root).write(tmp_path / "manifest.csv")
+    arguments = ["divide", tmp_path / "manifest.csv", "--by", "split", "--out", tmp_path / "p", "--highest"]
+    text = printed(*arguments, "sharpness=6", "--lowest", "sharpness=2")
+    train = table[table["split"] == "train"]
+    kept = train["sharpness"].between(2, 6).sum()
+    assert f"note: {kept} of {len(train)} training rows have sharpness >= 2 and sharpness <= 6" in text
+    with pytest.raises(UsageError, match="--highest sharpness: write column=number"):
+        RUN.invoke(app, [*map(str, arguments), "sharpness"], catch_exceptions=False)

@@ -182,6 +182,8 @@ def divide(
     by: Way = typer.Option("subject", help="How rows are divided; random is stamped as such."),
     folds: int = typer.Option(5, min=2, help="Number of folds, for subject and random."),
     validation: float = typer.Option(0.0, help="Share of the training people held out for validation."),
+    lowest: list[str] | None = typer.Option(None, help="Train on clips from here on, face_share=0.9; repeatable."),
+    highest: list[str] | None = typer.Option(None, help="Train on clips up to here, light=0.9; repeatable."),
     published: bool = typer.Option(False, "--published", help="State shared people instead of refusing them."),
     seed: int = typer.Option(0, help="Seed of everything random."),
     as_json: AsJson = False,
@@ -189,10 +191,13 @@ def divide(
     """Write protocols: every round of a cross-validation, or the manifest's own split.
 
     Example: mien corpora divide ravdess/manifest.csv --by leave_one_out --out ravdess/protocols
+
+    Example: mien corpora divide faces/manifest.csv --lowest face_share=0.9 --lowest sharpness=20 --out faces/protocols
     """
     from mien.data.divide import divide as divide_rows
 
-    choices = {"by": by, "folds": folds, "validation": validation, "published": published, "seed": seed}
+    bounds = {"lowest": _bounds("lowest", lowest or []), "highest": _bounds("highest", highest or [])}
+    choices = {"by": by, "folds": folds, "validation": validation, "published": published, "seed": seed, **bounds}
     made = divide_rows(manifest, choices, out)
     if as_json:
         typer.echo(json.dumps({name: _sizes(one) for name, one in made.items()}, indent=1))
@@ -254,6 +259,19 @@ def view(
         typer.echo(json.dumps({"page": str(page), "clips": len(table), "unreadable": overview.failed}))
     else:
         typer.echo(f"{len(table):,} clips: {page}")
+
+
+def _bounds(option: str, pairs: list[str]) -> dict[str, float]:
+    from mien.errors import UsageError
+
+    bounds = {}
+    for pair in pairs:
+        column, _, value = pair.partition("=")
+        try:
+            bounds[column.strip()] = float(value)
+        except ValueError:
+            raise UsageError(f"--{option} {pair}: write column=number, such as face_share=0.9") from None
+    return bounds
 
 
 def _sizes(protocol: Any) -> dict[str, Any]:
