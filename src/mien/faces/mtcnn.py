@@ -23,6 +23,7 @@ from mien.faces.warp import shrunk
 
 SMALLEST = 20  # px: the networks need a face about this high in the picture that they look at
 LOOKS = (1.0, 1.15)  # sizes at which ``refine`` looks at a box, the largest last
+BATCH = 64  # windows at a time on a processor: what they are made into stays in its cache
 PROPOSALS = 1000  # best windows kept per picture and level; bounds the work on pictures that are all texture
 
 
@@ -62,6 +63,7 @@ class MTCNN:
         self.thresholds = thresholds
         self.factor = factor
         self.device = torch.device(device)
+        self._batch = BATCH if self.device.type == "cpu" else 4 * BATCH
         self._nets = _published().to(self.device)
 
     def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
@@ -95,7 +97,7 @@ class MTCNN:
         looks = np.concatenate([_scaled_about_centre(squares[k], LOOKS) for k in seen])
         with torch.inference_mode(), one_thread():
             windows = torch.cat([self._windows(image, part) for part in np.split(looks, len(seen))])
-            batches = [torch.cat([part, part.flip(-1)]) for part in windows.split(64 * len(LOOKS))]
+            batches = [torch.cat([part, part.flip(-1)]) for part in windows.split(self._batch // 2)]
             answers = [_averaged_with_mirrored(*self._run(self._nets.output, [batch])) for batch in batches]
         odds, offset, shares = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         faces, points = _placed(looks, offset, shares)
@@ -158,7 +160,7 @@ class MTCNN:
 
     def _sieve(self, views: IntegralImages, picture: Floats, boxes: Floats) -> tuple[Floats, Floats]:
         """R-Net: the pictures and square boxes that pass."""
-        score, offset = self._run(self._nets.refine, _batches(views, picture, boxes, RefineNet.window))
+        score, offset = self._run(self._nets.refine, _batches(views, picture, boxes, RefineNet.window, self._batch))
         passed = score > self.thresholds[1]
         picture, boxes, score, offset = picture[passed], boxes[passed], score[passed], offset[passed]
         kept = _suppress_each(picture, boxes, score, 0.7)
@@ -166,7 +168,9 @@ class MTCNN:
 
     def _finish(self, views: IntegralImages, picture: Floats, boxes: Floats) -> tuple[Floats, list[Detection]]:
         """O-Net: the pictures and faces that pass, best first within each picture."""
-        score, offset, shares = self._run(self._nets.output, _batches(views, picture, boxes, OutputNet.window))
+        score, offset, shares = self._run(
+            self._nets.output, _batches(views, picture, boxes, OutputNet.window, self._batch)
+        )
         boxes, points = _placed(boxes, offset, shares)
         passed = np.flatnonzero(score > self.thresholds[2])
         kept = passed[_suppress_each(picture[passed], boxes[passed], score[passed], 0.7, over="smaller")]
@@ -204,8 +208,8 @@ def _published() -> Cascade:
     return nets.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _batches(views: IntegralImages, picture: Floats, boxes: Floats, side: int, size: int = 256) -> Iterator[Tensor]:
-    """Windows of the boxes, ``size`` at a time to bound the memory; one empty batch where there is none."""
+def _batches(views: IntegralImages, picture: Floats, boxes: Floats, side: int, size: int) -> Iterator[Tensor]:
+    """Windows of the boxes, ``size`` at a time; one empty batch where there is none."""
     for i in range(0, max(len(boxes), 1), size):
         yield views.windows(picture[i : i + size], boxes[i : i + size], side)
 
