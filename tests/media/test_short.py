@@ -95,6 +95,15 @@ def test_limits_hold(tmp_path: Path) -> None:
         open_clip(tmp_path / "b.mp4")
 
 
+@pytest.mark.parametrize("kind", [b"stts", b"stsc"])
+def test_a_table_that_lies_about_its_length_takes_no_memory(tmp_path: Path, kind: bytes) -> None:
+    data = bytearray(written(tmp_path / "a.mp4", 8).read_bytes())
+    at = data.index(kind) + 4 + 8  # behind version and number of entries: the first entry
+    data[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / "b.mp4").write_bytes(data)
+    assert open_clip(tmp_path / "b.mp4") is None
+
+
 @pytest.mark.parametrize("gop", [1, 8])
 @pytest.mark.parametrize("seed", range(6))
 def test_damage_is_met_as_the_general_reader_meets_it(tmp_path: Path, gop: int, seed: int) -> None:

@@ -170,9 +170,9 @@ def _numbers(data: bytes, first: int, form: str, each: int = 1) -> NDArray[np.in
 def _runs(data: bytes, first: int, count: int) -> NDArray[np.int64]:
     """A list of lengths and values, a value for every picture; values are signed where the box says so."""
     pairs = _numbers(data, first + 4, ">i4" if data[first] else ">u4", 2)
-    values = np.repeat(pairs[1::2], pairs[::2])
-    _need(len(values) == count)
-    return values
+    lengths = pairs[::2]
+    _need(bool((lengths >= 0).all()) and int(lengths.sum()) == count)  # first: a lie could fill all memory
+    return np.repeat(pairs[1::2], lengths)
 
 
 def _sizes(data: bytes, first: int) -> NDArray[np.int64]:
@@ -187,8 +187,9 @@ def _offsets(data: bytes, film: dict[bytes, tuple[int, int]], sizes: NDArray[np.
     chunks = _numbers(data, film[b"co64" if wide else b"stco"][0] + 4, ">u8" if wide else ">u4")
     runs = _numbers(data, film[b"stsc"][0] + 4, ">u4", 3).reshape(-1, 3)
     lengths = np.diff(np.append(runs[:, 0], len(chunks) + 1))
+    _need(bool((lengths >= 0).all()) and int(lengths.sum()) == len(chunks) and bool((runs[:, 2] == 1).all()))
     held = np.repeat(runs[:, 1], lengths)
-    _need(len(held) == len(chunks) and int(held.sum()) == len(sizes) and bool((runs[:, 2] == 1).all()))
+    _need(int(held.sum()) == len(sizes))
     before = np.cumsum(sizes) - sizes
     firsts = (np.cumsum(held) - held).astype(np.int64)
     return np.repeat(chunks - before[firsts], held) + before
