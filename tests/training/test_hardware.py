@@ -14,7 +14,7 @@ from mien.training.fitting import fit
 from mien.training.hardware import (
     choose_accelerator,
     choose_precision,
-    computing_threads,
+    computing,
     make_fabric,
     on_every_process,
     total,
@@ -75,8 +75,8 @@ def test_bf16_keeps_weights_and_loss_in_float32(task_recipe: MakeRecipe, tmp_pat
 
 def test_threads_are_chosen_for_a_while_only() -> None:
     before = torch.get_num_threads()
-    with computing_threads(before + 2):
+    with computing(before + 2):
         assert torch.get_num_threads() == before + 2
     assert torch.get_num_threads() == before
-    with computing_threads(None):
+    with computing(None):
         assert torch.get_num_threads() == before

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Any
@@ -20,10 +19,10 @@ from mien.data.dataset import ClipDataset, Failure, Item
 from mien.data.memory import Slots
 from mien.data.order import EpochOrder, Key
 from mien.errors import MienError
+from mien.memory import keep_freed_memory
 
 Batch = dict[str, Any]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt, from malloc.h
 _FILL: dict[str, float] = {"times": float("nan"), "index": -1.0}
 
 
@@ -187,16 +186,10 @@ class _Batches(Sampler[list[Key]]):
 
 def _settle(worker: int) -> None:
     """Set up a worker: one thread, since small tensor work on many threads in many workers makes all of them wait, and
-    freed memory kept.
-
-    By default glibc hands a clip's tensors back to the system, which zeroes the same pages again for the next clip:
-    over a third of a worker's time went there.
+    freed memory kept: over a third of a worker's time went to the system's zeroing of pages.
     """
     torch.set_num_threads(1)
-    with suppress(OSError, AttributeError):  # another C library
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
-        libc.mallopt(_TRIM_THRESHOLD, 512 * 2**20)
+    keep_freed_memory(2**29)
 
 
 @contextmanager

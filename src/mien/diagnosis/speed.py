@@ -14,7 +14,7 @@ from mien.diagnosis.installation import Check, attempt
 from mien.faces.detectors import create_detector
 from mien.media import VideoReader
 from mien.models import create_encoder, default_inputs
-from mien.training.hardware import choose_accelerator, choose_precision
+from mien.training.hardware import choose_accelerator, choose_precision, computing
 from mien.training.schema import Hardware
 
 MODEL = "videomae_small"
@@ -88,7 +88,8 @@ def _step(model: str) -> str:
             torch.cuda.synchronize()
         return 1
 
-    rate = _rate(once)
+    with computing():
+        rate = _rate(once)
     size = f"{clip.shape[2]} frames of {video.size} px"
     return f"{rate:.2f} clips/s: {model}, forward and backward, {size}, {accelerator}, {precision}"
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mien.nn.products import scaled_dot_products
+
 
 class _Attention(nn.Module):
     """What self- and cross-attention share: head geometry, query and value biases, the output projection.
@@ -33,9 +35,8 @@ class _Attention(nn.Module):
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """``(B, h, N, d)`` queries over ``(B, h, M, d)`` keys and values → ``(B, N, C)``."""
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.attention_dropout if self.training else 0.0, scale=self.scale
-        )
+        dropout = self.attention_dropout if self.training else 0.0
+        mixed = scaled_dot_products(query, key, value, dropout=dropout, scale=self.scale)
         out: Tensor = self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
         return out
 

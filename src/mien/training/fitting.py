@@ -19,7 +19,7 @@ from mien.training.experiment import Experiment, build
 from mien.training.hardware import (
     choose_accelerator,
     choose_precision,
-    computing_threads,
+    computing,
     gather,
     make_fabric,
     on_every_process,
@@ -73,7 +73,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         loop = on_every_process(
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
-        with computing_threads(recipe.hardware.threads):
+        with computing(recipe.hardware.threads):
             meter = CostMeter(fabric.device)
             loop.train(progress)
             cost = meter.read()

@@ -13,9 +13,12 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
 from mien.errors import MienError, UsageError
+from mien.memory import keep_freed_memory
+from mien.nn.products import quick_products
 from mien.training.schema import Hardware
 
 T = TypeVar("T")
+KEPT_MEMORY, LARGE_TENSOR = 2**31 - 1, 2**30  # bytes; the largest that glibc takes
 
 
 def make_fabric(hardware: Hardware, precision: str) -> Fabric:
@@ -37,12 +40,14 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
 
 
 @contextmanager
-def computing_threads(count: int | None) -> Iterator[None]:
-    """Compute with ``count`` threads of the processor inside a ``with`` block; None leaves them as they are."""
+def computing(threads: int | None = None) -> Iterator[None]:
+    """Compute with ``threads`` of the processor (None: as they are) and quick products inside a ``with`` block."""
+    keep_freed_memory(KEPT_MEMORY, LARGE_TENSOR)
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(threads or before)
     try:
-        yield
+        with quick_products():
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +18,8 @@ def make_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.o
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, dampening=settings.dampening)
     if settings.kind == "lars":
         return LARS(groups, lr=settings.lr, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    # fused: each weight is read and written once in a step, not once for each of seven operations
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], settings: Optimiser) -> float:
@@ -28,8 +28,10 @@ def clip_gradients(parameters: Iterable[nn.Parameter], settings: Optimiser) -> f
     ``clip_scope: tensor`` is the clipping of DINO's code: every tensor longer than ``clip`` is shortened to it.
     """
     kept = [parameter for parameter in parameters if parameter.grad is not None]
-    limit = settings.clip or math.inf
-    if settings.clip_scope == "all" or settings.clip is None:
+    if settings.clip is None:
+        return float(nn.utils.get_total_norm([parameter.grad for parameter in kept if parameter.grad is not None]))
+    limit = settings.clip
+    if settings.clip_scope == "all":
         return float(nn.utils.clip_grad_norm_(kept, limit))
     norms = [parameter.grad.norm() for parameter in kept if parameter.grad is not None]
     for parameter, norm in zip(kept, norms, strict=True):
