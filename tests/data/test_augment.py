@@ -43,6 +43,15 @@ def test_nothing_asked_for_is_the_deterministic_path() -> None:
         assert torch.equal(tensors[name], expected[name]), name
 
 
+def test_shrinking_by_more_than_half_reads_every_pixel_as_evaluation_does() -> None:
+    inputs = Inputs(video=PLAIN)
+    noise = clip(4 * SIZE, 4 * SIZE)
+    expected = Deterministic(inputs)(noise, np.random.default_rng(0))["video"]
+    found = Augmented(inputs, settings())(noise, np.random.default_rng(0))["video"]
+    assert torch.allclose(found, expected, atol=1.5 / 255)  # training keeps bytes while it resizes
+    assert expected.std() < 0.1  # of noise whose own deviation is 0.29
+
+
 EVERYTHING = AugmentationSettings(brightness=0.4, contrast=0.4, saturation=0.4, grey=0.3, erase=0.5)
 
 

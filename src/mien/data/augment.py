@@ -108,7 +108,6 @@ class Augmented:
         top, left, height, width = self._box(frames.shape[1], frames.shape[2], size, rng)
         frames = frames[:, top : top + height, left : left + width]
         mirrored = bool(rng.random() < settings.flip)
-        # Antialiasing is left out as in the published crops; random crops seldom shrink by much.
         pixels = torch.from_numpy(np.require(frames, requirements="W"))
         return stretch(pixels.permute(0, 3, 1, 2), (size, size)).transpose(0, 1), mirrored
 
@@ -135,7 +134,13 @@ def turn(frames: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
 
 
 def stretch(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """``(T, C, H, W)``, float or uint8 → ``(T, C, *size)``, bilinear without antialiasing; untouched where it fits."""
-    if pictures.shape[-2:] == size:
+    """``(T, C, H, W)``, float or uint8 → ``(T, C, *size)``, bilinear; untouched where it fits.
+
+    Antialiasing is left out as in the published crops, up to halving, where bilinear weights still reach every pixel.
+    Beyond, pixels would be passed over, and training would see other pictures than evaluation, which antialiases.
+    """
+    height, width = pictures.shape[-2:]
+    if (height, width) == size:
         return pictures
-    return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
+    much = height > 2 * size[0] or width > 2 * size[1]
+    return F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=much)
