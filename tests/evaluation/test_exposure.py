@@ -58,3 +58,15 @@ def test_nothing_is_said_where_nothing_is_recorded(corpus: Manifest) -> None:
     seen = what_was_seen(corpus, Protocol(test=tuple(corpus.ids)), ())
     assert seen.mark == "not recorded"
     assert not seen.sentences()
+
+
+def test_another_corpus_of_the_same_manifest_is_unseen(corpus: Manifest) -> None:
+    """Across corpora the run's own division keeps out a whole corpus, not clips of one."""
+    several = Manifest(corpus.frame.assign(corpus=["MAFW"] * 4 + ["DFEW"] * 8), corpus.root)
+    across = Protocol(train=tuple(corpus.ids[:4]), test=tuple(corpus.ids[4:]))
+    within = Protocol(train=tuple(corpus.ids[:5]), test=tuple(corpus.ids[5:]))
+    assert what_was_seen(several, across, (entry("both", across.digest),)).level == "unseen"
+    assert what_was_seen(several, across, (entry("both", across.digest),), ids=corpus.ids[:2]).level == "corpus"
+    assert what_was_seen(several, within, (entry("both", within.digest),)).level == "corpus"
+    partly = Manifest(corpus.frame.assign(corpus=["MAFW"] * 4 + [None] * 8), corpus.root)
+    assert what_was_seen(partly, across, (entry("both", across.digest),)).level == "corpus"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +62,7 @@ def what_was_seen(
     ledger: Iterable[Exposure],
     trained_under: Protocol | None = None,
     corpus: str = "",
+    ids: Sequence[str] | None = None,
 ) -> Seen:
     """Compare the ledger with the judged corpus, by digest of the protocol and by name.
 
@@ -70,6 +71,9 @@ def what_was_seen(
         protocol: under which its clips are judged.
         ledger: of the weights; empty: nothing is known, as of an entry ``UNKNOWN_CORPUS``.
         trained_under: protocol of the run that made the weights; it has been compared clip by clip.
+        corpus: name of the corpus in ledgers.
+        ids: the judged clips; by default the test part. Where the manifest holds several corpora and these clips are of
+            another one than those that trained, their corpus was not seen.
     """
     entries = tuple(ledger)
     if not entries:
@@ -82,7 +86,8 @@ def what_was_seen(
     stages: list[tuple[str, str, Level]] = []
     for entry in entries:
         if entry.protocol and entry.protocol in held_out:
-            stages.append((entry.stage, entry.corpus, "corpus"))
+            foreign = _of_other_corpora(manifest, trained_under or protocol, ids or protocol.test)
+            stages.append((entry.stage, entry.corpus, "unseen" if foreign else "corpus"))
         elif entry.protocol == everything:
             stages.append((entry.stage, entry.corpus, "clips"))
         elif entry.corpus.casefold() in names:
@@ -90,3 +95,12 @@ def what_was_seen(
         else:
             stages.append((entry.stage, entry.corpus, "unknown" if entry.corpus == UNKNOWN_CORPUS else "unseen"))
     return Seen(max((level for _, _, level in stages), key=RANK.index), tuple(stages))
+
+
+def _of_other_corpora(manifest: Manifest, trained: Protocol, judged: Sequence[str]) -> bool:
+    """Whether the manifest names the corpora of all clips, and training and judged ones have none in common."""
+    if not manifest.has("corpus"):
+        return False
+    known = manifest.column("corpus").dropna().astype("str").to_dict()
+    sides = [{known.get(id_) for id_ in ids} for ids in ((*trained.train, *trained.validation), judged)]
+    return all(sides) and None not in sides[0] | sides[1] and not sides[0] & sides[1]

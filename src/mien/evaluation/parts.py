@@ -119,7 +119,7 @@ def choose(
     elif record is not None:
         validated = () if name == "validation" else record.protocol.validation
         notes += seen_before(manifest, ids, record, validated, published or record.protocol.settings.published)
-    seen = what_was_seen(manifest, protocol, ledger, record.protocol if record else None, corpus)
+    seen = what_was_seen(manifest, protocol, ledger, record.protocol if record else None, corpus, ids)
     if name == "train" or any("trained these weights" in note for note in notes):
         seen = Seen("clips", seen.stages)
     return Part(name, ids, protocol.digest, tuple(dict.fromkeys([*notes, *seen.sentences()])), seen)
