@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import Moment
 from mien.pretext.byol import BYOL, distance
+from mien.pretext.tap import tap
 from mien.pretext.teacher import follow
 
 
@@ -34,12 +36,27 @@ def average(data: dict[str, Any]) -> None:
         close(old.numpy(), data[key], FORWARD, 0.0, key)
 
 
+def layer_of(published: int | str) -> str:
+    """Our name of what ``hidden_layer`` taps: an output of the net, or one of its children by number, or by name."""
+    children = ("trunk", "frontend3D")
+    name = published if isinstance(published, str) else "" if published == -1 else children[published]
+    if not name:
+        return "pooled"
+    if name in ("trunk", "trunk.avgpool"):  # both are a vector per frame
+        return "frames"
+    if name.startswith("frontend3D"):
+        return name.replace("frontend3D", "stem")
+    if match := re.fullmatch(r"trunk\.layer(\d)(\.\d)?", name):
+        return f"stages.{int(match[1]) - 1}{match[2] or ''}"
+    return pytest.fail(f"no way to tap {published!r}")
+
+
 def byol_of(data: dict[str, Any]) -> BYOL:
     kwargs = dict(data["kwargs"])
     joint = not data["version"].startswith("0.6")
-    if kwargs.pop("hidden_layer", -1) != -1:
-        pytest.fail("only the encoder's own output is tapped")
-    kwargs.pop("image_size", None)
+    layer = layer_of(kwargs.pop("hidden_layer", -1))
+    for name in ("image_size", "sync_batchnorm"):  # of pictures that only size the projector; of several processes
+        kwargs.pop(name, None)
     momentum = kwargs.pop("moving_average_decay", 0.99)
     options = {
         "projection": kwargs.pop("projection_size", 256),
@@ -47,8 +64,11 @@ def byol_of(data: dict[str, Any]) -> BYOL:
         "momentum": momentum if kwargs.pop("use_momentum", True) else None,
         "simplicial": 256 if kwargs.pop("use_simplicial_embeddings", joint) else 0,
     }
+    online = "online_encoder.projector."
+    first = next(name for name in data["state"] if name.startswith(online) and len(data["state"][name]) == 2)
     with SkipInitialisation():
-        pretext = BYOL(resnet(), VIEWS, joint=joint, **options)
+        encoder = resnet(data["state"], "online_encoder.net.")
+        pretext = BYOL(encoder, VIEWS, joint=joint, layer=layer, dim=data["state"][first][1], **options)
     if kwargs:
         pytest.fail(f"no way to build BYOL with {sorted(kwargs)}")
     return pretext
@@ -87,10 +107,21 @@ def byol_filled(data: dict[str, Any]) -> BYOL:
 
 
 def byol_views(data: dict[str, Any]) -> Tensor:
-    if (data["augment1"], data["augment2"]) != ("identity", "flip the last axis, times 0.9"):
-        pytest.fail(f"no way to change clips by {data['augment2']!r}")
     video = input_for(data["input_case"], data["input_shape"])[:, None]
-    return torch.stack((video, video.flip(-1) * 0.9), dim=1)
+    return torch.stack([changed(video, data[key]) for key in ("augment1", "augment2")], dim=1)
+
+
+def changed(video: Tensor, words: str) -> Tensor:
+    """Clips after what a case says of a view."""
+    for step in words.split(", "):
+        if step == "flip the last axis":
+            video = video.flip(-1)
+        elif step.startswith(("times ", "plus ")):
+            number = float(step.split()[1])
+            video = video * number if step.startswith("times") else video + number
+        elif step != "identity":
+            pytest.fail(f"no way to change clips by {step!r}")
+    return video
 
 
 def byol(data: dict[str, Any]) -> None:
@@ -126,7 +157,7 @@ def after(pretext: BYOL, data: dict[str, Any], views: Tensor) -> None:
     """Features in eval mode, with the running statistics that the step left; then two moves of the slow copy."""
     pretext.eval()
     with torch.inference_mode():
-        embedding = pretext.encoder.forward_features({"video": views[:, 0]}).pooled
+        embedding = tap(pretext.encoder, views[:, 0], pretext.layer)
         assert_summary(embedding, data["eval_after"]["embedding"], 1e-4, "embedding")
         assert_summary(pretext.projector(embedding), data["eval_after"]["projection"], 1e-4, "projection")
     if pretext.teacher is None:

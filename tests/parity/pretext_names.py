@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mien.checkpoints.convert.base import get_converter
@@ -52,9 +53,13 @@ def published_head(named: Mapping[str, Any], prefix: str, layers: int) -> dict[s
     }
 
 
-def resnet() -> FrameResNet:
+def resnet(shapes: Mapping[str, Any], prefix: str = "") -> FrameResNet:
+    """The encoder whose published tensors stand under a prefix."""
+    own = (f"{prefix}frontend3D.", f"{prefix}trunk.")
+    named = {name.removeprefix(prefix): torch.empty(shape) for name, shape in shapes.items() if name.startswith(own)}
+    plan = CONVERTER.plan_state(named, {})
     with SkipInitialisation():
-        encoder = create_encoder("vaerr_resnet18")
+        encoder = create_encoder(plan.model, **plan.arguments)
     assert isinstance(encoder, FrameResNet)
     return encoder
 

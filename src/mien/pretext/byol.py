@@ -20,6 +20,7 @@ from mien.models.specification import Inputs, VideoInput
 from mien.pretext.collapse import rank_entropy, spread, verdict
 from mien.pretext.contract import Moment, Pretext
 from mien.pretext.schedules import cosine
+from mien.pretext.tap import POOLED, tap, width
 from mien.pretext.teacher import Teacher
 from mien.pretext.views import ViewKind, Views
 
@@ -70,10 +71,10 @@ def distance(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 class BYOL(Pretext):
-    """BYOL around any encoder, on its pooled features.
+    """BYOL around any encoder, on its pooled features or those of another layer.
 
     A batch holds ``views`` ``(B, 2, C, T, H, W)``. Loss: the distance of each view's prediction to the other view's
-    target, both directions added, mean over clips: 0..8.
+    target, both directions added, mean over clips (rows of the layer): 0..8.
 
     Args:
         encoder: is trained.
@@ -83,6 +84,8 @@ class BYOL(Pretext):
         momentum_end: the momentum rises to this along a cosine; None: it stays.
         joint: both views share one pass, hence the statistics of batch norms.
         simplicial: width of simplicial embeddings before the projector's layers; 0 without.
+        layer: which features are projected, see ``mien.pretext.tap`` (published ``hidden_layer``).
+        dim: width of those features; None: the encoder's.
     """
 
     def __init__(
@@ -96,10 +99,12 @@ class BYOL(Pretext):
         momentum_end: float | None = None,
         joint: bool = False,
         simplicial: int = 0,
+        layer: str = POOLED,
+        dim: int | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.views, self.joint = encoder, views, joint
-        dim = encoder.feature_dim
+        self.encoder, self.views, self.joint, self.layer = encoder, views, joint, layer
+        dim = dim or encoder.feature_dim
         layers = (mlp if momentum is not None else deep_mlp)(simplicial or dim, hidden, projection)
         self.projector = layers
         if simplicial:
@@ -107,7 +112,7 @@ class BYOL(Pretext):
             self.projector = nn.Sequential(embed, SimplicialEmbedding(), layers)
         self.predictor = mlp(projection, hidden, projection)
         self.momentum = (momentum, momentum if momentum_end is None else momentum_end)
-        self.teacher = Teacher(encoder, self.projector) if momentum is not None else None
+        self.teacher = Teacher(encoder, self.projector, layer) if momentum is not None else None
 
     def transform(self, inputs: Inputs, augmentation: AugmentationSettings) -> Transform:
         """See ``Pretext.transform``."""
@@ -119,19 +124,19 @@ class BYOL(Pretext):
         if len(first) < 2 and self.training:
             raise MienError("BYOL needs two clips at once for its batch norms; raise data.batch")
         passes = [torch.cat((first, second))] if self.joint else [first, second]
-        features = [self.encoder.forward_features({"video": video}).pooled for video in passes]
+        features = [tap(self.encoder, video, self.layer) for video in passes]
         predicted = torch.cat([self.predictor(self.projector(values)) for values in features]).chunk(2)
         targets = torch.cat([self.target(video) for video in passes]).chunk(2)
         loss = (distance(predicted[0], targets[1]) + distance(predicted[1], targets[0])).mean()
-        seen = features[0][: len(first)]
+        seen = torch.cat(features).chunk(2)[0]
         return loss, {"feature_std": spread(seen), "target_entropy": rank_entropy(targets[0])}
 
     @torch.no_grad()
     def target(self, video: Tensor) -> Tensor:
-        """What a view ``(B, C, T, H, W)`` should be predicted as: ``(B, projection)``."""
+        """What a view ``(B, C, T, H, W)`` should be predicted as: ``(B, projection)``, or a row for each frame."""
         if self.teacher is not None:
             return self.teacher(video)
-        return self.projector(self.encoder.forward_features({"video": video}).pooled)
+        return self.projector(tap(self.encoder, video, self.layer))
 
     def after_step(self, moment: Moment) -> None:
         """The slow copy follows."""
@@ -153,6 +158,7 @@ def byol(
     frames: int | None = None,
     first: Mapping[str, Any] | None = None,
     second: Mapping[str, Any] | None = None,
+    layer: str = POOLED,
     **options: Any,
 ) -> BYOL:
     """BYOL around a registered encoder.
@@ -163,6 +169,7 @@ def byol(
         size, frames: side and length of the views; None: as the encoder is fed.
         first, second: what the two views change in the recipe's augmentation; None: more blur in the first, salt and
             pepper in the second.
+        layer: which features are projected, see ``mien.pretext.tap``.
         options: of ``BYOL``.
     """
     encoder = create_encoder(model, **arguments)
@@ -173,4 +180,5 @@ def byol(
         value = options.get(name)
         if value is not None and not 0.0 <= value <= 1.0:
             raise UsageError(f"pretext.options.{name}={value} is not within 0..1")
-    return BYOL(encoder, views, **options)
+    fed = video.model_copy(update={"size": size or video.size, "frames": frames or video.frames})
+    return BYOL(encoder, views, layer=layer, dim=width(encoder, layer, fed), **options)

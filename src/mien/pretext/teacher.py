@@ -10,17 +10,20 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mien.models.contract import Encoder
+from mien.pretext.tap import POOLED, tap
 
 
 class Teacher(nn.Module):
     """A copy of encoder and head without gradients, whose weights follow theirs (``follow``).
 
     Batch norms use the statistics of their batch and keep running ones of their own, which are never averaged with
-    the student's (as in the code of DINO and byol-pytorch); dropout and dropped paths are off.
+    the student's (as in the code of DINO and byol-pytorch); dropout and dropped paths are off. ``layer``: which of the
+    encoder's features the head sees (``mien.pretext.tap``).
     """
 
-    def __init__(self, encoder: Encoder, head: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, head: nn.Module, layer: str = POOLED) -> None:
         super().__init__()
+        self.layer = layer
         self.encoder = copy.deepcopy(encoder)
         self.head = copy.deepcopy(head)
         self.requires_grad_(False)
@@ -34,8 +37,8 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, video: Tensor) -> Tensor:
-        """Clips ``(B, C, T, H, W)`` → what the head makes of their pooled features."""
-        outputs: Tensor = self.head(self.encoder.forward_features({"video": video}).pooled)
+        """Clips ``(B, C, T, H, W)`` → what the head makes of their features."""
+        outputs: Tensor = self.head(tap(self.encoder, video, self.layer))
         return outputs
 
     @torch.no_grad()

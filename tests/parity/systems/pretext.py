@@ -105,7 +105,7 @@ def simplicial(data: dict[str, Any]) -> None:
 
 
 def encoder_alone(data: dict[str, Any]) -> None:
-    encoder = resnet()
+    encoder = resnet(data["state"])
     load_encoder(encoder, state_for(data["state"]))
     assert sum(p.numel() for p in encoder.parameters()) == data["params"]
     encoder.eval()
@@ -119,7 +119,7 @@ def dino_of(kwargs: Mapping[str, Any], state: Mapping[str, Any], **options: Any)
     """A DINO around the published encoder, filled as the case says."""
     head = head_of(kwargs)
     with SkipInitialisation():
-        pretext = DINO(resnet(), (VIEWS,), outputs=kwargs["out_dim"], **options)
+        pretext = DINO(resnet(state, "backbone."), (VIEWS,), outputs=kwargs["out_dim"], **options)
     pretext.head = head
     published = state_for(state)
     load_encoder(pretext.encoder, published, "backbone.")
