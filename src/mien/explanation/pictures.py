@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mien.explanation.explain import Explanation
 
 MOST = 6  # moments on a sheet
+MARGIN, SMALLEST = 6, 6.0  # pixels beside the text, points of its font
 OPACITY = 0.6  # of the hottest place
 TOP = 0.995  # share of all cells of a face's maps that lie below the hottest colour
 _COLOURS = matplotlib.colormaps["inferno"]
@@ -34,16 +35,16 @@ class HeatPainter:
     Args:
         explanation: of one recording.
         size: (width, height) of its pictures.
+        titled: write what is explained into the picture.
     """
 
-    def __init__(self, explanation: Explanation, size: tuple[int, int]) -> None:
+    def __init__(self, explanation: Explanation, size: tuple[int, int], titled: bool = True) -> None:
         self._explanation = explanation
         self._playback = Playback(explanation.timeline)
         self._tops = {track: _top(explanation.maps(track)) for track in explanation.timeline.faces()}
         self.output_size = size
-        font = ImageFont.load_default(max(min(size) / 26, 10))
-        assert isinstance(font, ImageFont.FreeTypeFont)
-        self._font = font
+        self._text = _title(explanation) if titled else ""
+        self._font = _fitting(self._text, size)
 
     def paint(self, image: NDArray[np.uint8], time: float) -> NDArray[np.uint8]:
         """A copy of the picture ``(H, W, 3)`` with the maps of ``time`` seconds."""
@@ -58,8 +59,8 @@ class HeatPainter:
         canvas = ImageDraw.Draw(drawn)
         for glance in glances:
             canvas.rectangle(tuple(map(float, glance.box)), outline=face_colour(glance.track), width=2)
-        text = f"{self._explanation.method}: {self._explanation.explained}"
-        canvas.text((6, 4), text, "white", self._font, stroke_width=2, stroke_fill="black")
+        if self._text:
+            canvas.text((MARGIN, 4), self._text, "white", self._font, stroke_width=2, stroke_fill="black")
         return np.asarray(drawn)
 
     def _heat(self, picture: NDArray[np.float32], box: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
@@ -75,6 +76,21 @@ class HeatPainter:
         seen = np.asarray(smooth).clip(0, 1)[top - y0 : bottom - y0, left - x0 : right - x0]
         part = picture[top:bottom, left:right]
         part += (seen * OPACITY)[..., None] * (255 * _COLOURS(seen)[..., :3] - part)
+
+
+def _title(explanation: Explanation) -> str:
+    return f"{explanation.method}: {explanation.explained}"
+
+
+def _fitting(text: str, size: tuple[int, int]) -> ImageFont.FreeTypeFont:
+    """A font in which a text fits into the width of a picture, as far as it can still be read."""
+    points = max(min(size) / 26, 10.0)
+    while True:
+        font = ImageFont.load_default(points)
+        assert isinstance(font, ImageFont.FreeTypeFont)
+        if points <= SMALLEST or font.getlength(text) <= size[0] - 2 * MARGIN:
+            return font
+        points -= 1
 
 
 def _square(box: NDArray[np.float64], explanation: Explanation, size: tuple[int, int]) -> tuple[float, float, float]:
@@ -107,9 +123,10 @@ def contact_sheet(explanation: Explanation) -> bytes:
     parts = [name for name in table if str(name).startswith(("part ", "modality "))]
     times = np.linspace(0, info.duration, MOST + 2)[1:-1]
     figure = Figure(figsize=(2.6 * MOST, 4.6), layout="constrained")
+    figure.suptitle(f"{Path(info.path).name}: {_title(explanation)}", fontsize=11)
     above, below = list(figure.subfigures(2, 1, squeeze=False, height_ratios=[0.8, 1]).flat)
     with VideoReader(info.path) as video:
-        painter = HeatPainter(explanation, video.size)
+        painter = HeatPainter(explanation, video.size, titled=False)
         for axes, time, image in zip(above.subplots(1, MOST), times, video.at_times(times), strict=True):
             axes.imshow(painter.paint(image, float(time)))
             axes.set_title(f"{time:.1f} s", fontsize=9)
@@ -122,6 +139,7 @@ def contact_sheet(explanation: Explanation) -> bytes:
         panels[0].plot(middle, rows["when"], color=colour, label=f"face {track}: when")
         panels[0].plot(middle, rows["answer"], color=colour, linestyle=":", label=f"face {track}: answer")
     panels[0].set_xlabel("seconds")
+    panels[0].set_ylabel("relevance, answer")
     panels[0].set_title("relevance (1: an average moment) and answer", fontsize=9)
     panels[0].legend(frameon=False, fontsize=8)
     if parts:
@@ -129,6 +147,7 @@ def contact_sheet(explanation: Explanation) -> bytes:
         panels[1].barh(names[::-1], table[parts].mean()[::-1], color="#0072B2")
         panels[1].axvline(0, color="#999999", linewidth=0.8)
         panels[1].set_title("what the answer loses when it is hidden", fontsize=9)
+        panels[1].set_xlabel("answer before − answer after")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
