@@ -1,19 +1,21 @@
 """Training clips per second, 16 frames of 160 px with crop, mirror, colour and erasing, from every kind of store.
 
-    python benchmarks/loading.py [--clips 64] [--workers 2] [--rounds 3] [--json loading.json]
+    python benchmarks/loading.py [--clips 64] [--workers 2] [--rounds 5] [--folder DIR] [--json loading.json]
 
 The same pictures as MP4 clips as ``mien prepare`` writes them (every picture decodes alone, and with 8 from one such to
-the next), as shards of the former, and as folders of JPEG frames; and the folders through two plain loaders, as papers'
-code has them: picture by picture with Pillow, and with OpenCV, the same changes with the same chances. All loaders run
-in torch's DataLoader with equally many worker processes, one after the other in every round; figures are medians.
-"CPU ms" is what a clip costs one processor in one process, which other work on the machine disturbs little. Then memory
-of a worker over epochs, and the time that a step of a base model waits for its data.
+the next), as shards of the former, and as folders of JPEG frames; the first again with ``data.cache``; and the folders
+through two plain loaders, as papers' code has them: picture by picture with Pillow, and with OpenCV, the same changes
+with the same chances. All loaders run in torch's DataLoader with equally many worker processes, one after the other in
+every round, and end with the batch of normalised floats that a training step takes; figures are medians. "CPU ms" is
+what a clip costs the processor in all processes together, which other work on the machine disturbs less. Then memory of
+a worker over epochs, and the share of the time of a pretraining run that its steps wait for data, as its log has it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -45,6 +47,7 @@ from mien.media import VideoReader, VideoWriter
 from mien.models.specification import Inputs, VideoInput
 
 FRAMES, STRIDE, SIZE, BATCH = 16, 4, 160, 8
+WINDOWS = 4  # of every clip in an epoch, so that its beginning and end weigh little
 SETTINGS = AugmentationSettings(brightness=0.4, contrast=0.4, saturation=0.4, erase=0.25)
 INPUTS = Inputs(video=VideoInput(frames=FRAMES, stride=STRIDE, size=SIZE, crop=None))
 
@@ -74,8 +77,9 @@ def make(folder: Path, clips: int) -> dict[str, Manifest]:
 class Ours:
     """Batches as a training step takes them: floats, everything done."""
 
-    def __init__(self, manifest: Manifest, workers: int) -> None:
-        data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(), Augmented(INPUTS, SETTINGS, later=True))
+    def __init__(self, manifest: Manifest, workers: int, cache: int = 0) -> None:
+        change = Augmented(INPUTS, SETTINGS, later=True)
+        data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(WINDOWS), change, cache=cache)
         self.loader = ClipLoader(data, EpochOrder(0, len(data), BATCH), workers)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -96,11 +100,11 @@ class Plain(Dataset[Tensor]):
         self.std = torch.tensor(video.std).view(3, 1, 1, 1)
 
     def __len__(self) -> int:
-        return len(self.folders)
+        return WINDOWS * len(self.folders)
 
     def __getitem__(self, at: int) -> Tensor:
         rng = np.random.default_rng()
-        files = sorted(self.folders[at].glob("*.jpg"))
+        files = sorted(self.folders[at // WINDOWS].glob("*.jpg"))
         start = int(rng.integers(len(files) - (FRAMES - 1) * STRIDE))
         box = area_box(SIZE, SIZE, SETTINGS.crop_scale, SETTINGS.crop_ratio, rng)
         factors = 1.0 + 0.4 * rng.uniform(-1.0, 1.0, 3)
@@ -156,21 +160,28 @@ def plain(manifest: Manifest, library: str, workers: int) -> Iterable[Any]:
     )
 
 
-def rate(loader: Iterable[Any], clips: int) -> float:
-    begun = time.perf_counter()
-    for _ in loader:
-        pass
-    return clips / (time.perf_counter() - begun)
+def workers_of(loader: Any) -> list[int]:
+    """Process ids of a loader's workers, of which torch tells nowhere else."""
+    inner = loader.loader._loader if isinstance(loader, Ours) else loader
+    return [worker.pid for worker in inner._iterator._workers]
 
 
-def cost(loader: Iterable[Any], clips: int) -> float:
-    """Milliseconds of processor time of one clip, read in this process."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    begun = time.process_time()
+def processor_seconds(pids: Iterable[int]) -> float:
+    """Processor time of this process and of others."""
+    spent = time.process_time()
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def run(loader: Iterable[Any], clips: int) -> tuple[float, float]:
+    """Clips per second over one epoch, and milliseconds of processor time of a clip in all processes."""
+    pids = workers_of(loader)
+    begun, spent = time.perf_counter(), processor_seconds(pids)
     for _ in loader:
         pass
-    return 1000 * (time.process_time() - begun) / clips
+    return clips / (time.perf_counter() - begun), 1000 * (processor_seconds(pids) - spent) / clips
 
 
 def private_mib(pid: int) -> float:
@@ -186,85 +197,119 @@ def memory(manifest: Manifest, epochs: int) -> list[float]:
     for _ in range(epochs):
         for _ in loader:
             pass
-        worker = loader.loader._loader._iterator._workers[0]  # torch tells the workers' ids nowhere else
-        found.append(private_mib(worker.pid))
+        found.append(private_mib(workers_of(loader)[0]))
     return found
 
 
-def waits(manifest: Manifest, workers: int, steps: int) -> tuple[float, float]:
-    """Seconds that steps of VideoMAE-B's pretraining took in all, and seconds of them spent waiting for clips."""
-    from mien.pretext import create_pretext
+def trained(manifest: Manifest, model: str, workers: int, steps: int, out: Path) -> dict[str, float]:
+    """Pretraining by ``mien``'s own loop; from its log, without the first step, during which workers start."""
+    from mien.training import fit
+    from mien.training.recipe import load_recipe
 
-    assert INPUTS.video is not None
-    pretext = create_pretext("masked_autoencoder", "videomae_base", {"frames": FRAMES, "size": SIZE}, INPUTS.video, {})
-    extras = pretext.extras
-    data = ClipDataset(manifest, manifest.ids, INPUTS, RandomWindow(), Augmented(INPUTS, SETTINGS), extras=extras)
-    batches = iter(ClipLoader(data, EpochOrder(0, len(data), BATCH), workers))
-    next(batches)
-    begun, waited = time.perf_counter(), 0.0
-    for _ in range(steps):
-        asked = time.perf_counter()
-        batch = next(batches)
-        waited += time.perf_counter() - asked
-        loss, _ = pretext.loss(batch)
-        loss.backward()
-    return time.perf_counter() - begun, waited
+    frame = pd.DataFrame({"path": [str(manifest.row(id_).path) for id_ in manifest.ids], "split": "train"})
+    frame.to_csv(out / "manifest.csv", index=False)
+    recipe = {
+        "name": "loading",
+        "data": {
+            "manifest": str(out / "manifest.csv"),
+            "sampling": {"frames": FRAMES, "stride": STRIDE, "size": SIZE},
+            "batch": BATCH,
+            "workers": workers,
+        },
+        "augmentation": SETTINGS.model_dump(mode="json"),
+        "model": {"name": model, "arguments": {"frames": FRAMES, "size": SIZE}},
+        "pretext": {"kind": "masked_autoencoder"},
+        "optimiser": {"lr": 1e-5},
+        "schedule": {"steps": steps, "warmup_steps": 0},
+        "intervals": {"log_steps": 1, "checkpoint_seconds": None},
+    }
+    (out / "recipe.yaml").write_text(json.dumps(recipe))
+    fit(load_recipe(out / "recipe.yaml"), out / "run", progress=False)
+    log = pd.read_csv(out / "run" / "logs" / "train.csv").iloc[1:]
+    seconds = BATCH / log["clips_per_second"]
+    waited = float((log["waiting"] * seconds).sum())
+    return {"steps": len(log), "step_seconds": float(seconds.mean()), "waiting": waited / float(seconds.sum())}
 
 
 def compare(
     ways: dict[str, Callable[[int], Iterable[Any]]], clips: int, workers: int, rounds: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of clips per second with workers, and of processor milliseconds of a clip in one process."""
-    helped = {name: make(workers) for name, make in ways.items()}
-    alone = {name: make(0) for name, make in ways.items()}
-    for loader in helped.values():
-        rate(loader, clips)  # workers start, files come into memory
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    costs: dict[str, list[float]] = {name: [] for name in ways}
+    """Medians of clips per second, and of processor milliseconds of a clip."""
+    loaders = {name: make(workers) for name, make in ways.items()}
+    for loader in loaders.values():
+        for _ in loader:  # workers start, files come into memory
+            pass
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name in ways:
-            rates[name].append(rate(helped[name], clips))
-            costs[name].append(cost(alone[name], clips))
-    return (
-        {name: statistics.median(found) for name, found in rates.items()},
-        {name: statistics.median(found) for name, found in costs.items()},
-    )
+        for name, loader in loaders.items():
+            found[name].append(run(loader, clips))
+    rates = {name: statistics.median(rate for rate, _ in pairs) for name, pairs in found.items()}
+    costs = {name: statistics.median(cost for _, cost in pairs) for name, pairs in found.items()}
+    return rates, costs
+
+
+def show(rates: dict[str, float], costs: dict[str, float]) -> None:
+    """The table."""
+    print(f"{'':26} {'clips/s':>8} {'x Pillow':>9} {'x OpenCV':>9} {'CPU ms':>8} {'x Pillow':>9} {'x OpenCV':>9}")
+    for name in rates:
+        by = [rates[name] / rates[f"plain {library}"] for library in ("Pillow", "OpenCV")]
+        cheaper = [costs[f"plain {library}"] / costs[name] for library in ("Pillow", "OpenCV")]
+        print(
+            f"{name:26} {rates[name]:8.1f} {by[0]:9.2f} {by[1]:9.2f} "
+            f"{costs[name]:8.2f} {cheaper[0]:9.2f} {cheaper[1]:9.2f}"
+        )
+
+
+def opened(folder: Path, clips: int) -> dict[str, Manifest]:
+    """The material of a folder, made where it is not there yet."""
+    index = folder / "made.json"
+    if not index.exists():
+        made = make(folder, clips)
+        index.write_text(json.dumps({name: manifest.frame.to_dict("list") for name, manifest in made.items()}))
+    found = {}
+    for name, columns in json.loads(index.read_text()).items():
+        found[name] = Manifest(pd.DataFrame(columns), folder / "shards" if name == "shards" else folder)
+    return found
 
 
 def main() -> None:
+    """Run what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3, help="of the base model; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=5, help="of the comparison; 0 leaves it out")
+    parser.add_argument("--epochs", type=int, default=20, help="over which memory is watched; 0 leaves it out")
+    parser.add_argument("--steps", type=int, default=5, help="of a training run; 0 leaves it out")
+    parser.add_argument("--model", default="videomae_base", help="of the training run")
+    parser.add_argument("--folder", type=Path, help="where the material is kept; made once")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        made = make(Path(folder), options.clips)
-        ways: dict[str, Callable[[int], Iterable[Any]]] = {
-            name: partial(Ours, manifest) for name, manifest in made.items()
-        }
-        for library in ("Pillow", "OpenCV"):
-            ways[f"plain {library}"] = partial(plain, made["frame folders"], library)
-        rates, costs = compare(ways, options.clips, options.workers, options.rounds)
-        print(f"{'':26} {'clips/s':>8} {'x Pillow':>9} {'x OpenCV':>9} {'CPU ms':>8} {'x Pillow':>9} {'x OpenCV':>9}")
-        for name in ways:
-            by = [rates[name] / rates[f"plain {library}"] for library in ("Pillow", "OpenCV")]
-            cheaper = [costs[f"plain {library}"] / costs[name] for library in ("Pillow", "OpenCV")]
-            print(
-                f"{name:26} {rates[name]:8.1f} {by[0]:9.2f} {by[1]:9.2f} "
-                f"{costs[name]:8.2f} {cheaper[0]:9.2f} {cheaper[1]:9.2f}"
-            )
-        grown = memory(made["MP4, every picture alone"], 8)
-        print("MiB of a worker after each epoch: " + ", ".join(f"{value:.1f}" for value in grown))
-        result: dict[str, Any] = {"workers": options.workers, "clips": options.clips, "clips_per_second": rates}
-        result |= {"cpu_ms": costs, "worker_mib": grown}
+    result: dict[str, Any] = {"workers": options.workers, "clips": options.clips}
+    with tempfile.TemporaryDirectory() as scratch:
+        made = opened(options.folder or Path(scratch), options.clips)
+        alone = made["MP4, every picture alone"]
+        if options.rounds:
+            ways: dict[str, Callable[[int], Iterable[Any]]] = {
+                name: partial(Ours, manifest) for name, manifest in made.items()
+            }
+            ways["MP4, held in memory"] = partial(Ours, alone, cache=8 * options.clips)  # MiB, enough for all
+            for library in ("Pillow", "OpenCV"):
+                ways[f"plain {library}"] = partial(plain, made["frame folders"], library)
+            rates, costs = compare(ways, WINDOWS * len(alone), options.workers, options.rounds)
+            show(rates, costs)
+            result |= {"clips_per_second": rates, "cpu_ms": costs}
+        if options.epochs:
+            grown = memory(alone, options.epochs)
+            print("MiB of a worker after each epoch: " + ", ".join(f"{value:.1f}" for value in grown))
+            result["worker_mib"] = grown
         if options.steps:
-            took, waited = waits(made["MP4, every picture alone"], options.workers, options.steps)
+            (Path(scratch) / "training").mkdir()
+            told = trained(alone, options.model, options.workers, options.steps + 1, Path(scratch) / "training")
             print(
-                f"VideoMAE-B, {options.steps} steps of {BATCH} clips: {took:.1f} s, of it {waited / took:.2%} waiting"
+                f"{options.model}, {options.steps} steps of {BATCH} clips: {told['step_seconds']:.2f} s a step, "
+                f"of it {told['waiting']:.2%} waiting for data"
             )
-            result["base_model"] = {"seconds": took, "waited": waited}
+            result["training"] = {"model": options.model, **told}
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

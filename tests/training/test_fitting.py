@@ -14,6 +14,7 @@ from tests.training.corpus import MakeRecipe
 
 import mien
 from mien.checkpoints.bundle import load, save
+from mien.data.finish import finish
 from mien.data.loader import collate
 from mien.data.order import EpochOrder
 from mien.data.protocol import Protocol
@@ -128,6 +129,8 @@ def test_a_run_is_a_plain_loop(task_recipe: MakeRecipe, tmp_path: Path) -> None:
             group["lr"] = 1e-5 + (1e-3 - 1e-5) / 2 * (1 + math.cos(math.pi * step / 8))
         (keys, *_) = order.batches(step // 4, step % 4)
         batch = collate([experiment.train[key] for key in keys])
+        tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+        batch |= finish(tensors, experiment.train.inputs.video, "cpu")
         adam.zero_grad()
         task.loss(model.train()(batch), batch).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)

@@ -6,7 +6,8 @@ that travel beside its bytes. Brightness, contrast, saturation and grey together
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mien.data.boxes import Box, erase_box
-from mien.data.inputs import in_channels, normalise, normalise_
+from mien.data.inputs import in_channels, normalise, normalise_, scales
 from mien.data.memory import POOL
 from mien.data.settings import AugmentationSettings
 from mien.media.picture import LUMA
@@ -57,16 +58,29 @@ def draw_colour(settings: AugmentationSettings, rng: np.random.Generator) -> Col
     return Colour(scale * saturation, scale * (1.0 - saturation), (1.0 - contrast) * brightness)
 
 
-def recolour(planes: Tensor, colour: Colour, out: Tensor | None = None) -> Tensor:
+def recolour(planes: Tensor, colour: Colour) -> Tensor:
     """Change the colour of float ``(3 or 1, T, H, W)``, RGB or grey in 0..255, clipped to that range."""
+    offset, matrix = _linear(planes, colour)
+    return torch.addmm(offset, matrix, planes.reshape(len(planes), -1)).clamp_(0.0, 255.0).view_as(planes)
+
+
+def _linear(planes: Tensor, colour: Colour) -> tuple[Tensor, Tensor]:
+    """A colour change of ``planes`` as offset ``(C, 1)`` and matrix ``(C, C)``."""
     channels = len(planes)
     weights = torch.tensor(LUMA, dtype=torch.float32) if channels == 3 else torch.ones(1)
     matrix = (colour.own * torch.eye(channels) + colour.luma * weights.expand(channels, -1)).to(planes.device)
     middle = weights.to(planes.device) @ planes.mean(dim=(1, 2, 3))
-    offset = (colour.mean * middle).expand(channels, 1)
-    flat = None if out is None else out.view(channels, -1)
-    changed = torch.addmm(offset, matrix, planes.reshape(channels, -1), out=flat).clamp_(0.0, 255.0)
-    return changed.view_as(planes)
+    return (colour.mean * middle).expand(channels, 1), matrix
+
+
+def _recolour_normalised(planes: Tensor, colour: Colour, video: VideoInput, out: Tensor) -> None:
+    """``recolour`` and ``normalise`` in one pass over the pixels and one over the values, into ``out``."""
+    offset, matrix = _linear(planes, colour)
+    scale, shift = (values.view(-1, 1) for values in scales(video, planes.device))
+    flat = out.view(len(planes), -1)
+    torch.addmm(offset * scale - shift, matrix * scale, planes.view(len(planes), -1), out=flat)
+    for values, mean, std in zip(flat, video.mean, video.std, strict=True):
+        values.clamp_(-mean / std, (1.0 - mean) / std)
 
 
 def draw_hole(size: int, settings: AugmentationSettings, rng: np.random.Generator) -> Hole | None:
@@ -144,28 +158,39 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
     clips = moved["video"]
     shape = (len(clips), len(video.mean), *clips.shape[2:])
     finished = _empty(shape, clips.device)
-    for clip, values, colour, places in zip(
-        clips, finished, batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True
-    ):
-        left = Left.of(colour, places)
-        if left.shown:
-            _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, values)
-            fill(values, left.hole)
-        else:
-            values.zero_()
+    lefts = [Left.of(*told) for told in zip(batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True)]
+    with _one_thread():
+        for clip, values, left in zip(clips, finished, lefts, strict=True):
+            if left.shown:
+                _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, values)
+                fill(values, left.hole)
+            else:
+                values.zero_()
     return {**moved, "video": finished}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of the processor: for steps of fractions of a millisecond, several wait for each other and for the
+    loader's workers longer than they help."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _finish(clip: Tensor, colour: Colour | None, video: VideoInput, values: Tensor) -> None:
     """Colour and normalisation of uint8 ``(C, T, H, W)`` into float ``values``; no memory beside where that serves."""
     plain = clip.shape == values.shape and video.channels != "bgr" and video.centre != "clip"
-    if colour is None:
-        planes = values.copy_(clip) if plain else clip.to(torch.float32)
+    if plain and colour is None:
+        normalise_(values.copy_(clip), video)
+    elif plain and colour is not None:
+        _recolour_normalised(_empty(clip.shape, clip.device).copy_(clip), colour, video, values)
     else:
-        planes = recolour(_empty(clip.shape, clip.device).copy_(clip), colour, values if plain else None)
-    if plain:
-        normalise_(values, video)
-    else:
+        planes = clip.to(torch.float32)
+        planes = planes if colour is None else recolour(planes, colour)
         values.copy_(normalise(in_channels(planes.transpose(0, 1), video.channels), video))
 
 

@@ -93,18 +93,18 @@ def normalise(pictures: Tensor, video: VideoInput) -> Tensor:
         changes = (pictures - pictures.mean(dim=0, keepdim=True)).transpose(0, 1)
         std = torch.tensor(video.std, dtype=torch.float32, device=pictures.device)
         return (changes / (255.0 * std)[:, None, None, None]).contiguous()
-    scale, shift = _scales(video, pictures.device)
+    scale, shift = scales(video, pictures.device)
     return (pictures.transpose(0, 1) * scale).sub_(shift).contiguous()
 
 
 def normalise_(planes: Tensor, video: VideoInput) -> Tensor:
     """Float ``(C, T, H, W)`` in 0..255, in place: what ``normalise`` gives where ``video.centre`` is the corpus."""
-    scale, shift = _scales(video, planes.device)
+    scale, shift = scales(video, planes.device)
     return planes.mul_(scale).sub_(shift)
 
 
-def _scales(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Factor and subtrahend of each channel, ``(C, 1, 1, 1)``."""
+def scales(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factor and subtrahend ``(C, 1, 1, 1)`` of each channel, which make values of pixels in 0..255."""
     std = torch.tensor(video.std, dtype=torch.float32)
     scale = 1.0 / (255.0 * std)
     shift = torch.tensor(video.mean, dtype=torch.float32) / std
