@@ -88,7 +88,7 @@ def _step(model: str) -> str:
             torch.cuda.synchronize()
         return 1
 
-    with computing():
+    with computing(device):
         rate = _rate(once)
     size = f"{clip.shape[2]} frames of {video.size} px"
     return f"{rate:.2f} clips/s: {model}, forward and backward, {size}, {accelerator}, {precision}"

@@ -9,7 +9,7 @@ its work here; the backward pass computes the scores anew where keeping them wou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -27,9 +27,14 @@ def quick_products() -> Iterator[None]:
 
     Torch multiplies float32 by MKL, which leaves half of what AMD's processors can do unused. Torch offers oneDNN under
     a switch that also allows it to round to bfloat16; it does so where the processor multiplies in tiles, and nowhere
-    else. So the switch is thrown on AMD's processors without tiles, once a trial product has come out exact.
+    else. So the switch is thrown on AMD's processors without tiles, once a trial product has come out exact. It means
+    graphics cards too, which do round then: enter it only where the processor does the work.
     """
-    before = torch.get_float32_matmul_precision()
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the program that we are part of has set precisions in torch's newer way; they stay
+        yield
+        return
     if _onednn_is_quicker() and before == "highest":
         torch.set_float32_matmul_precision("medium")
         if not _exact():
@@ -84,7 +89,8 @@ def scaled_dot_products(
 def _quicker_in_blocks(dtype: torch.dtype) -> bool:
     """Float32 where ``quick_products`` holds, bfloat16 without tiles."""
     if dtype == torch.float32:
-        return torch.get_float32_matmul_precision() == "medium" and not has_matrix_tiles()
+        with suppress(RuntimeError):  # precisions set in torch's newer way
+            return torch.get_float32_matmul_precision() == "medium" and not has_matrix_tiles()
     return dtype == torch.bfloat16 and not has_matrix_tiles()
 
 

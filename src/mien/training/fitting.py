@@ -73,7 +73,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         loop = on_every_process(
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
-        with computing(recipe.hardware.threads):
+        with computing(fabric.device, recipe.hardware.threads):
             meter = CostMeter(fabric.device)
             loop.train(progress)
             cost = meter.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -40,13 +40,18 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
 
 
 @contextmanager
-def computing(threads: int | None = None) -> Iterator[None]:
-    """Compute with ``threads`` of the processor (None: as they are) and quick products inside a ``with`` block."""
-    keep_freed_memory(KEPT_MEMORY, LARGE_TENSOR)
+def computing(device: torch.device, threads: int | None = None) -> Iterator[None]:
+    """Compute on ``device`` inside a ``with`` block, with ``threads`` of the processor (None: as they are).
+
+    Where the processor is the device, its products are the quickest that it has, and it keeps the memory that it frees.
+    """
+    on_processor = device.type == "cpu"
+    if on_processor:
+        keep_freed_memory(KEPT_MEMORY, LARGE_TENSOR)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        with quick_products():
+        with quick_products() if on_processor else nullcontext():
             yield
     finally:
         torch.set_num_threads(before)
