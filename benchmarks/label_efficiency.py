@@ -5,8 +5,13 @@
 On the synthetic corpus (faces fill the pictures, people of the test part are in no other) each encoder is pretrained
 once on all training clips without their labels, then fine-tuned on a share of them, classes alike, from its pretrained
 and from random weights: the same clips, steps, rates and seeds for both. UAR on the unseen people; means and standard
-deviations over seeds. Finished runs in the folder are taken as they are, so that a stopped benchmark goes on. Larger:
---dim 384 --steps 3000 --pretraining-steps 20000 --clips 8000 --device cuda.
+deviations over seeds. Finished runs in the folder are taken as they are, so that a stopped benchmark goes on, and
+encoders may be measured one by one and be joined by a last call that names them all. Larger: --dim 384 --size 64
+--patch 16 --steps 3000 --pretraining-steps 20000 --clips 8000 --device cuda.
+
+Masked pretraining helps as far as hidden patches can be told from those that are seen. On these films a linear map from
+a quarter of the patches, of test people, explains 0.28 of the variance of the others at 32 grey pixels and 0.44 at 16,
+where there is less noise, and few large patches leave little to learn about where each of them lies.
 """
 
 from __future__ import annotations
@@ -32,27 +37,31 @@ from mien.training import fit, load_recipe
 SHARES = (0.01, 0.05, 0.25, 1.0)
 STARTS = ("scratch", "pretrained")
 ENCODERS = ("videomae", "svfap", "maedfer")
-# what turns each tiny encoder into one of the wanted width
+FRAMES = 8
+# how each encoder cuts clips and is built: pyramids and regions need more than one step of time
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "videomae": {"depth": 3},
-    "svfap": {"depths": [2, 2, 1], "bottlenecks": [4]},
-    "maedfer": {"depth": 2, "region": [2, 2, 4]},
+    "videomae": {"depth": 2, "tubelet": 8},
+    "svfap": {"depths": [2, 2], "bottlenecks": [2], "tubelet": 4},
+    "maedfer": {"depth": 2, "tubelet": 4, "region": [2, 1, 2]},
 }
+# what both starts are trained on: faces stay where they are and are seen mirrored and in other light
+AUGMENTATION = "augmentation={flip: 0.5, crop_scale: [1.0, 1.0], crop_ratio: [1.0, 1.0], brightness: 0.2}"
 COLOURS = {"scratch": "#D55E00", "pretrained": "#0072B2"}  # Okabe and Ito's
 
 
 def corpus(folder: Path, clips: int) -> Manifest:
-    """Films of 2.4 s whose pictures are filled by the face, seven per person; 0.2 of the people test."""
+    """Films of ten pictures in 2 s, filled by a face that hardly moves about, seven per person; a fifth tests."""
     settings = SyntheticSettings(
         clips=clips,
         subjects=clips // 7,
-        fps=10,
+        fps=5,
         size=64,
         sound_rate=None,
-        face=(0.36, 0.42),
+        face=(0.44, 0.48),
         rest=(0.0, 0.2),
         mimic=(0.0, 0.15),
-        motion=0.4,
+        intensity=(0.8, 1.0),
+        motion=0.15,
         test=0.2,
         validation=0.0,
     )
@@ -73,11 +82,14 @@ def labelled(manifest: Manifest, share: float, seed: int, path: Path) -> tuple[P
 
 
 def common(encoder: str, options: argparse.Namespace) -> list[str]:
-    arguments = {"frames": 8, "size": 64, "dim": options.dim, "heads": 4, **ARGUMENTS[encoder]}
+    clip = {"frames": FRAMES, "size": options.size}
+    arguments = clip | {"channels": 1, "patch": options.patch, "dim": options.dim, "heads": 4} | ARGUMENTS[encoder]
+    seen = clip | {"stride": 1, "channels": "grey", "mean": [0.5], "std": [0.03], "centre": "clip"}
     return [
         f"model.name={encoder}_test",
         f"model.arguments={json.dumps(arguments)}",
-        "data.sampling.stride=3",
+        f"data.sampling={json.dumps(seen)}",
+        AUGMENTATION,
         "data.workers=0",
         "data.cache=2000",
         "data.corpus=synthetic",
@@ -96,6 +108,7 @@ def pretrain(encoder: str, manifest: Path, run: Path, options: argparse.Namespac
             f"data.batch={options.pretraining_batch}",
             f"schedule={{steps: {options.pretraining_steps}, warmup_steps: {options.pretraining_steps // 20}}}",
             f"optimiser.lr={options.pretraining_lr}",
+            f"pretext.options.mask_ratio={options.mask_ratio}",
             f"pretext.options.decoder_dim={max(64, options.dim // 2)}",
         ],
     )
@@ -185,12 +198,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), choices=ENCODERS)
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=1750)
+    parser.add_argument("--clips", type=int, default=3500)
     parser.add_argument("--dim", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--patch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--pretraining-steps", type=int, default=1500)
+    parser.add_argument("--pretraining-steps", type=int, default=3000)
+    parser.add_argument("--mask-ratio", type=float, default=0.5)
     parser.add_argument("--pretraining-batch", type=int, default=64)
     parser.add_argument("--pretraining-lr", type=float, default=2e-3)
     parser.add_argument("--device", default="cpu")
