@@ -58,9 +58,10 @@ def read_views(
             f"{row.path}: a folder of frames has no clock; add a column fps to the manifest, "
             "or sample by stride and without sound"
         )
-    if inputs.sound is not None and _has_no_picture(row):
+    cache = cache or FrameCache(0)
+    if inputs.sound is not None and not cache.holds(row) and _has_no_picture(row):
         return _only_sound(row, inputs)
-    with (cache or FrameCache(0)).open(row) as source:
+    with cache.open(row) as source:
         inside = np.flatnonzero((source.times >= row.start - 1e-6) & (source.times < row.end - 1e-6))
         if not len(inside):
             raise MienError(f"{row.path}: no frame between {row.start:g} and {row.end:g} s")
