@@ -138,8 +138,8 @@ def test_a_run_is_a_plain_loop(task_recipe: MakeRecipe, tmp_path: Path) -> None:
         now = {name: value.clone() for name, value in model.state_dict().items()}
         average = now if average is None else {name: average[name].lerp(now[name], 1 - 0.8) for name in now}
     shipped = load_file(Path(result.bundle) / "model.safetensors")
-    for name, value in average.items():
-        torch.testing.assert_close(shipped[name], value, atol=1e-7, rtol=1e-6)
+    for name, value in average.items():  # runs multiply and update by other routines, which round differently
+        torch.testing.assert_close(shipped[name], value, atol=5e-6, rtol=1e-5)
 
 
 def test_values_over_time(task_recipe: MakeRecipe, tmp_path: Path) -> None:
