@@ -24,6 +24,7 @@ from mien.evaluation.courses import fit_smoothing
 from mien.models import create_encoder, default_inputs
 from mien.models.contract import Encoder, Recogniser
 from mien.models.specification import Specification
+from mien.nn.products import quick_products
 from mien.training.experiment import build, start_from
 from mien.training.fitting import fit
 from mien.training.recipe import load_recipe
@@ -122,7 +123,7 @@ def test_a_run_is_a_plain_loop(task_recipe: MakeRecipe, tmp_path: Path) -> None:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": others, "weight_decay": 0.0}, {"params": decayed, "weight_decay": 0.1}]
-    adam = torch.optim.AdamW(groups)
+    adam = torch.optim.AdamW(groups, fused=True)
     order = EpochOrder(seed=0, length=16, batch_size=4)
     for step in range(8):
         for group in adam.param_groups:
@@ -132,14 +133,15 @@ def test_a_run_is_a_plain_loop(task_recipe: MakeRecipe, tmp_path: Path) -> None:
         tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
         batch |= finish(tensors, experiment.train.inputs.video, "cpu")
         adam.zero_grad()
-        task.loss(model.train()(batch), batch).backward()
+        with quick_products():  # as a run: other routines round differently
+            task.loss(model.train()(batch), batch).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         adam.step()
         now = {name: value.clone() for name, value in model.state_dict().items()}
         average = now if average is None else {name: average[name].lerp(now[name], 1 - 0.8) for name in now}
     shipped = load_file(Path(result.bundle) / "model.safetensors")
-    for name, value in average.items():  # runs multiply and update by other routines, which round differently
-        torch.testing.assert_close(shipped[name], value, atol=5e-6, rtol=1e-5)
+    for name, value in average.items():
+        torch.testing.assert_close(shipped[name], value, atol=1e-7, rtol=1e-6)
 
 
 def test_values_over_time(task_recipe: MakeRecipe, tmp_path: Path) -> None:
