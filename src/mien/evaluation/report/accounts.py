@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from mien.evaluation.exposure import MARKS, SEEN
 from mien.evaluation.report.sources import Source
 from mien.evaluation.report.tables import mark, seen
 from mien.pages import Marked, Table
+from mien.pages.tables import Value
 
 
 def costs(sources: Sequence[Source]) -> Table:
-    """Training and judging: time, energy where known, memory, parameters, multiplications."""
-    rows = []
-    for source in sources:
-        spent = (source.summary or {}).get("cost", {})
-        run = source.run.result if source.run else {}
-        views = spent.get("views")
-        rows.append(
-            (
-                source.name,
-                _millions(spent.get("parameters")),
-                _millions(spent.get("macs_per_view")),
-                _span(run.get("seconds")),
-                run.get("clips"),
-                _memory(run.get("peak_memory")),
-                _joules(run.get("energy")),
-                _span(spent.get("seconds")),
-                f"{views / spent['seconds']:.1f}" if views and spent.get("seconds") else None,
-                _memory(spent.get("peak_memory")),
-                _joules(spent.get("energy")),
-                spent.get("device"),
-                seen(source) if source.summary else None,
-            )
-        )
-    head: tuple[str, ...] = (
-        "system",
-        "parameters (M)",
-        "MACs per view (M)",
-        "training",
-        "clips trained on",
-        "peak memory",
-        "energy",
-    )
-    head += ("judging", "views/s", "peak memory, judging", "energy, judging", "on", SEEN)
+    """Training and judging, a system per column: time, energy where known, memory, parameters, multiplications."""
+    columns = [_cost_of(source) for source in sources]
+    rows: list[tuple[Value, ...]] = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    alone = len(sources) == 1
+    if not alone:
+        rows.append((SEEN, *(seen(source) if source.summary else None for source in sources)))
     note = "A dash is what nobody measured. Energy is that of the whole machine (RAPL, NVML) in that time."
-    table = Table("cost", "Cost", head, tuple(rows), note)
-    return table if len(rows) > 1 else _upright(table, sources[0])
+    head = ("what", "value") if alone else ("what", *(source.name for source in sources))
+    return Table("cost", "Cost", head, tuple(rows), note, mark(sources[0]) if alone and sources[0].summary else None)
+
+
+def _cost_of(source: Source) -> dict[str, Value]:
+    spent = (source.summary or {}).get("cost", {})
+    run = source.run.result if source.run else {}
+    views, seconds = spent.get("views"), spent.get("seconds")
+    return {
+        "parameters (M)": _millions(spent.get("parameters")),
+        "MACs per view (M)": _millions(spent.get("macs_per_view")),
+        "training: time": _span(run.get("seconds")),
+        "training: clips": run.get("clips"),
+        "training: peak memory": _memory(run.get("peak_memory")),
+        "training: energy": _joules(run.get("energy")),
+        "judging: time": _span(seconds),
+        "judging: views/s": f"{views / seconds:.1f}" if views and seconds else None,
+        "judging: peak memory": _memory(spent.get("peak_memory")),
+        "judging: energy": _joules(spent.get("energy")),
+        "judging: on": spent.get("device"),
+    }
 
 
 def ledger(source: Source) -> Table | None:
@@ -66,12 +58,6 @@ def ledger(source: Source) -> Table | None:
         return None
     head = ("corpus", "stage", "clips", "protocol", "is it judged here?")
     return Table("ledger", "Data that these weights have seen", head, tuple(rows))
-
-
-def _upright(table: Table, source: Source) -> Table:
-    """A system alone: one line per thing, also for what nobody measured."""
-    named = zip(table.head[1:-1], table.rows[0][1:-1], strict=True)
-    return replace(table, head=("what", "value"), rows=tuple(named), mark=mark(source) if source.summary else None)
 
 
 def _millions(count: int | None) -> str | None:
