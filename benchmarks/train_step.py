@@ -37,6 +37,7 @@ from mien.memory import keep_freed_memory
 from mien.models.registry import default_inputs
 from mien.models.specification import TaskConfig
 from mien.nn import TubeletEmbedding, take_tokens
+from mien.nn.products import quick_products
 from mien.pretext import create_pretext
 from mien.pretext.masked_autoencoder import Decoder
 from mien.tasks import create_model, create_task
@@ -122,7 +123,12 @@ class Trainer:
         """Inside, steps are taken in that form."""
         for group in self.optimiser.param_groups:
             group["fused"] = name == "mien"
-        return computing() if name == "mien" else plainly()
+        return self._quickly() if name == "mien" else plainly()
+
+    @contextmanager
+    def _quickly(self) -> Iterator[None]:
+        with computing(self.device), quick_products(self.device):
+            yield
 
     def step(self, name: Form) -> Tensor:
         """One whole step in a form that holds; returns the loss."""

@@ -11,6 +11,8 @@ from torch import Tensor
 import mien.nn.products as products
 from mien.nn.products import InBlocks, quick_products, scaled_dot_products
 
+CPU = torch.device("cpu")
+
 
 def written_out(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     return (query @ key.transpose(-2, -1) * scale).softmax(dim=-1) @ value
@@ -57,7 +59,7 @@ def test_quick_products_round_as_float32_does_and_end_with_their_block() -> None
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(300, 300, generator=generator) for _ in range(2))
     before = torch.get_float32_matmul_precision()
-    with quick_products():
+    with quick_products(CPU):
         product = left @ right
     assert torch.get_float32_matmul_precision() == before
     torch.testing.assert_close(product.double(), left.double() @ right.double(), rtol=1e-4, atol=1e-4)
@@ -66,9 +68,11 @@ def test_quick_products_round_as_float32_does_and_end_with_their_block() -> None
 def test_products_that_would_not_be_exact_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_onednn_is_quicker", lambda: True)
     monkeypatch.setattr(products, "_exact", lambda: False)
-    with quick_products():
+    with quick_products(CPU):
         assert torch.get_float32_matmul_precision() == "highest"
     monkeypatch.setattr(products, "_exact", lambda: True)
-    with quick_products():
+    with quick_products(CPU):
         assert torch.get_float32_matmul_precision() == "medium"
+    with quick_products(torch.device("cuda")):  # it would round there
+        assert torch.get_float32_matmul_precision() == "highest"
     assert torch.get_float32_matmul_precision() == "highest"

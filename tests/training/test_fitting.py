@@ -133,7 +133,7 @@ def test_a_run_is_a_plain_loop(task_recipe: MakeRecipe, tmp_path: Path) -> None:
         tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
         batch |= finish(tensors, experiment.train.inputs.video, "cpu")
         adam.zero_grad()
-        with quick_products():  # as a run: other routines round differently
+        with quick_products(torch.device("cpu")):  # as a run: other routines round differently
             task.loss(model.train()(batch), batch).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         adam.step()

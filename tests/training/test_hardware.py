@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from tests.training.corpus import MakeRecipe
 
 from mien.errors import UsageError
-from mien.nn import products
 from mien.training.fitting import fit
 from mien.training.hardware import (
     choose_accelerator,
@@ -81,13 +80,3 @@ def test_threads_are_chosen_for_a_while_only() -> None:
     assert torch.get_num_threads() == before
     with computing(torch.device("cpu")):
         assert torch.get_num_threads() == before
-
-
-def test_quick_products_of_the_processor_leave_graphics_cards_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch has one switch for both, and a card rounds under it."""
-    monkeypatch.setattr(products, "_onednn_is_quicker", lambda: True)
-    monkeypatch.setattr(products, "_exact", lambda: True)
-    with computing(torch.device("cuda")):
-        assert torch.get_float32_matmul_precision() == "highest"
-    with computing(torch.device("cpu")):
-        assert torch.get_float32_matmul_precision() == "medium"

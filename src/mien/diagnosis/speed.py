@@ -14,6 +14,7 @@ from mien.diagnosis.installation import Check, attempt
 from mien.faces.detectors import create_detector
 from mien.media import VideoReader
 from mien.models import create_encoder, default_inputs
+from mien.nn.products import quick_products
 from mien.training.hardware import choose_accelerator, choose_precision, computing
 from mien.training.schema import Hardware
 
@@ -88,7 +89,7 @@ def _step(model: str) -> str:
             torch.cuda.synchronize()
         return 1
 
-    with computing(device):
+    with computing(device), quick_products(device):
         rate = _rate(once)
     size = f"{clip.shape[2]} frames of {video.size} px"
     return f"{rate:.2f} clips/s: {model}, forward and backward, {size}, {accelerator}, {precision}"

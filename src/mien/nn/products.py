@@ -22,29 +22,32 @@ KEPT = 2**24  # most weights that wait for the backward pass: 32 MB in bfloat16
 
 
 @contextmanager
-def quick_products() -> Iterator[None]:
+def quick_products(device: torch.device) -> Iterator[None]:
     """Inside, float32 is multiplied by oneDNN where that is quicker on this processor, and as exact as ever.
+
+    Nothing changes where ``device`` is not the processor: the switch would round on GPUs.
 
     Torch multiplies float32 by MKL, which leaves half of what AMD's processors can do unused. Torch offers oneDNN under
     a switch that also allows it to round to bfloat16; it does so where the processor multiplies in tiles, and nowhere
-    else. So the switch is thrown on AMD's processors without tiles, once a trial product has come out exact. It means
-    graphics cards too, which do round then: enter it only where the processor does the work.
+    else. So the switch is thrown on AMD's processors without tiles, once a trial product has come out exact.
     """
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:  # the program that we are part of has set precisions in torch's newer way; they stay
         yield
         return
-    if _onednn_is_quicker() and before == "highest":
+    if device.type == "cpu" and before == "highest" and _onednn_is_quicker():
         torch.set_float32_matmul_precision("medium")
         if not _exact():
             torch.set_float32_matmul_precision(before)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        if torch.get_float32_matmul_precision() != before:
+            torch.set_float32_matmul_precision(before)
 
 
+@cache
 def _onednn_is_quicker() -> bool:
     processor = torch.cpu.get_capabilities()
     return "AMD" in str(processor.get("cpu_name", "")) and bool(processor.get("avx512_f")) and not has_matrix_tiles()
@@ -90,7 +93,8 @@ def _quicker_in_blocks(dtype: torch.dtype) -> bool:
     """Float32 where ``quick_products`` holds, bfloat16 without tiles."""
     if dtype == torch.float32:
         with suppress(RuntimeError):  # precisions set in torch's newer way
-            return torch.get_float32_matmul_precision() == "medium" and not has_matrix_tiles()
+            onednn: Any = torch.backends.mkldnn
+        return bool(onednn.matmul.fp32_precision == "bf16") and not has_matrix_tiles()
     return dtype == torch.bfloat16 and not has_matrix_tiles()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +14,6 @@ from torch import distributed
 
 from mien.errors import MienError, UsageError
 from mien.memory import keep_freed_memory
-from mien.nn.products import quick_products
 from mien.training.schema import Hardware
 
 T = TypeVar("T")
@@ -43,16 +42,14 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
 def computing(device: torch.device, threads: int | None = None) -> Iterator[None]:
     """Compute on ``device`` inside a ``with`` block, with ``threads`` of the processor (None: as they are).
 
-    Where the processor is the device, its products are the quickest that it has, and it keeps the memory that it frees.
+    Where the processor is the device, it keeps the memory that it frees.
     """
-    on_processor = device.type == "cpu"
-    if on_processor:
+    if device.type == "cpu":
         keep_freed_memory(KEPT_MEMORY, LARGE_TENSOR)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        with quick_products() if on_processor else nullcontext():
-            yield
+        yield
     finally:
         torch.set_num_threads(before)
 

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mien.data.finish import finish
 from mien.data.seeding import generator
 from mien.errors import MienError
+from mien.nn.products import quick_products
 from mien.pretext import Moment
 from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
@@ -99,7 +100,8 @@ class Stepper:
             group["lr"] = rate * group["lr_scale"]
             group["weight_decay"] = decay if group["decayed"] else 0.0
         self.objective.before_step(moment)
-        sums = self._backward(data.parts or (self._absent(),), clips, number)
+        with quick_products(self.fabric.device):
+            sums = self._backward(data.parts or (self._absent(),), clips, number)
         names = sorted(sums)
         means = {name: value / clips for name, value in zip(names, self._total(sums, names), strict=True)}
         if not math.isfinite(means["loss"]):
