@@ -39,6 +39,28 @@ def complete(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def check_writable(folder: str | os.PathLike[str], named: str = "") -> None:
+    """Try to write where a folder is or would be made: what would fail only after long work is refused before it.
+
+    Args:
+        folder: where files are to go; it is not made.
+        named: the option that named it, for the message.
+
+    Raises:
+        MienError: nothing can be written there.
+    """
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    probe = place / ".mien-can-write"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        where = f"{named} {os.fspath(folder)}".strip()
+        raise MienError(f"{where}: cannot be written ({error.strerror}); choose another folder") from None
+
+
 def write_json(path: str | os.PathLike[str], values: Any) -> None:
     """Write plain data as strict JSON in UTF-8; what is not finite becomes null.
 

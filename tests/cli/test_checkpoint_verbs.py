@@ -53,6 +53,9 @@ def test_bundle_show_and_verify(here: Here, bundle: Path) -> None:
 def test_convert_both_ways_and_its_refusals(here: Here, bundle: Path, tmp_path: Path) -> None:
     file = tmp_path / "published.safetensors"
     assert here("convert", "videomae", bundle, "--out", file, "--to-published")[0] == 0
+    code, _, error = here("convert", "svfap", bundle, "--out", tmp_path / "other.safetensors", "--to-published")
+    assert (code, "holds videomae_test, which is no model of svfap" in error) == (2, True)
+    assert not (tmp_path / "other.safetensors").exists()
     code, _, error = here("convert", "videomae", file, "--out", tmp_path / "back", "--heads", 4)
     assert code == 1
     assert error.startswith("mien: ")

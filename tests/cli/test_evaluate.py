@@ -120,6 +120,7 @@ def test_trained_clips_are_refused(command: Command, corpus: Manifest, run: Call
         (["BUNDLE", "--data", "MANIFEST", "--out", "MANIFEST"], 1, "cannot be written"),
         (["BUNDLE", "--data", "MANIFEST", "--split", "exam"], 2, "exam"),
         (["BUNDLE"], 2, "--data"),
+        (["BUNDLE", "--data", "."], 2, "is a folder"),
         (["nowhere.csv"], 2, "nowhere.csv"),
         (["MANIFEST", "--missing"], 2, "--missing: "),
         (["MANIFEST", "--data", "MANIFEST"], 2, "--data: "),

@@ -169,7 +169,7 @@ def progress(out: Path) -> int:
         (["empty.csv", "--out", "out"], 2, "the table is empty"),
         (["wall.mp4", "--out", "text.mp4"], 1, "text.mp4: cannot be written"),
         (["wall.mp4", "--out", "out", "--size", "4"], 2, "--size 4: input should be greater than or equal to 16"),
-        (["wall.mp4", "--out", "out", "--window", "0,0"], 2, "--window ['0', '0']: field required"),
+        (["wall.mp4", "--out", "out", "--window", "0,0"], 2, "--window 0,0: give left,top,side in pixels"),
         (["wall.mp4", "--out", "out", "--window", "900,0,99"], 1, "reaches over the edge of pictures"),
         (["wall.mp4", "--out", "out", "--address", "auto"], 2, "--address auto: only a Ray cluster has an address"),
         (["wall.mp4", "--out", "out", "--like", "openface"], 2, "known are avfusion, viper, voxceleb2"),

@@ -112,12 +112,19 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
 
 
 def export(system: str, source: Path | str, file: Path) -> int:
-    """Write the weights of a bundle under published names to a safetensors file; returns the number of tensors."""
+    """Write the weights of a bundle under published names to a safetensors file; returns the number of tensors.
+
+    Raises:
+        UsageError: the bundle's model is none of the system, or the file's name does not end in ``.safetensors``.
+        MienError: the bundle is damaged, or the file cannot be written.
+    """
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} does not end in .safetensors; weights are written as safetensors only")
     bundle = load(source)
     converter = get_converter(system)
     plan = plan_of(bundle.specification)
+    if not converter.holds(plan.model):
+        raise UsageError(f"{source} holds {plan.model}, which is no model of {system}; name its own system")
     published = converter.to_published(_with_encoder_prefix(bundle.model), plan)
     write_weights(file, published)
     return len(published)

@@ -12,6 +12,7 @@ import typer
 from mien.cli.options import AsJson, Classes, Device, Groups, Streams, Views, Workers, names
 from mien.cli.progress import progress_bar
 from mien.errors import UsageError
+from mien.files import check_writable
 
 if TYPE_CHECKING:
     from mien.evaluation.abstention import Answered
@@ -103,6 +104,7 @@ def evaluate(
     chosen |= {"precision": precision, "streams": streams, "groups": groups or (), "corpus": corpus, "seed": seed}
     chosen |= {"replicates": replicates}
     settings = EvaluationSettings.model_validate(chosen)
+    folder = out or _default_folder(source, split)
     if is_file(source):
         _refuse(source, {"--data": data, "--protocol": protocol, "--submission": submission, "--missing": missing})
         result = judge_file(source, settings, names(classes), metrics or ())
@@ -112,19 +114,17 @@ def evaluate(
         if submission is not None:
             _submit(source, data, submission, settings, as_json)
             return
+        _check_before(folder, against)
         result = _judge(source, data, split, settings, metrics or (), protocol, published, as_json)
     if missing:
         from mien.evaluation.missing import evaluate_missing, with_missing
 
         result = with_missing(result, evaluate_missing(result, settings))
     paired = compare_with(result, against) if against else None
-    paths = result.write(out or _default_folder(source, split))
+    paths = result.write(folder)
     if paired is not None:
-        paths["comparison"] = paired.write(paths["metrics"].parent)
-    if as_json:
-        typer.echo(json.dumps(result.summary() | {"files": {name: str(path) for name, path in paths.items()}}))
-    else:
-        _print(result, paired, paths)
+        paths["comparison"] = paired.write(folder)
+    _tell(result, paired, paths, as_json)
 
 
 def _refuse(source: str, options: Mapping[str, object]) -> None:
@@ -132,6 +132,13 @@ def _refuse(source: str, options: Mapping[str, object]) -> None:
     for option, value in options.items():
         if value:
             raise UsageError(f"{option}: {source} is a file of predictions, no model that could be run; leave it out")
+
+
+def _check_before(folder: Path, against: Path | None) -> None:
+    """Refuse before the work what would fail after it."""
+    if against is not None and not (against / "predictions.csv").is_file():
+        raise UsageError(f"--against {against}: no predictions to compare with; give the folder of an evaluation")
+    check_writable(folder, "--out")
 
 
 def _submit(source: str, data: Path, file: Path, settings: EvaluationSettings, as_json: bool) -> None:
@@ -166,6 +173,13 @@ def _default_folder(source: str, split: str) -> Path:
     if Path(source).is_file():
         return Path("evaluation") / Path(source).stem
     return Path("evaluation") / Path(source).name / split
+
+
+def _tell(result: EvaluationResult, paired: Paired | None, paths: dict[str, Path], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.summary() | {"files": {name: str(path) for name, path in paths.items()}}))
+    else:
+        _print(result, paired, paths)
 
 
 def _print(result: EvaluationResult, paired: Paired | None, paths: dict[str, Path]) -> None:

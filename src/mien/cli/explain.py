@@ -12,6 +12,7 @@ import typer
 from mien.cli.options import AsJson, Device
 from mien.cli.progress import progress_bar
 from mien.cli.recordings import DetectorFile, Hop, Model
+from mien.files import check_writable
 
 if TYPE_CHECKING:
     from mien.explanation.reader import Method
@@ -59,6 +60,7 @@ def explain(
     if takes_streams_alone(bundle):
         typer.echo(json.dumps(explain_streams(video, bundle, output), indent=1))
         return
+    check_writable(out, "--out")
     settings = PredictSettings(hop=hop, detector=detector, device=device)
     told = []
     for one in dict.fromkeys(method or [_Method.gradients]):

@@ -62,7 +62,10 @@ def fit_folds(
     loaded = load_recipe(recipe, overrides)
     if loaded.stage != "fine-tuning":
         raise UsageError(f"{recipe} is a recipe for {loaded.stage}; folds are trained and tested on a task")
-    wanted = () if folds == "all" else names(folds)
+    wanted = names(folds)
+    if not wanted:
+        raise UsageError("--folds: name folds with commas, or all")
+    wanted = () if wanted == ("all",) else wanted
     result = cross_validate(loaded, run or Path("runs") / loaded.name, wanted, jobs, resume, as_json)
     if as_json:
         typer.echo(json.dumps(summarise_folds(result), indent=1))

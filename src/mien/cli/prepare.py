@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mien.cli.options import AsJson
 from mien.cli.progress import progress_bar
 from mien.cli.skipped import count, tell_skipped
+from mien.errors import UsageError
 
 if TYPE_CHECKING:
     from mien.data.prepare import PrepareReport
@@ -41,7 +42,7 @@ Like = Annotated[
     str | None,
     typer.Option(help="Cut as published: avfusion (RAVDESS), viper (Hume-Reaction), voxceleb2 (SVFAP, MAE-DFER)."),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes; all processor cores by default.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; all processor cores by default.")]
 Corpus = Annotated[str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")]
 Choose = Annotated[list[str] | None, typer.Option(help="How to take the corpus, name=value; repeatable.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Go on although listed clips are missing.")]
@@ -94,13 +95,14 @@ def prepare(
     """
     from mien.cli.official import read_copy, tell
     from mien.data.prepare import prepare as prepare_clips
-    from mien.errors import UsageError
 
     if address is not None and engine != "ray":
         raise UsageError(f"--address {address}: only a Ray cluster has an address; add --engine ray")
+    if corpus is None and (choose or partial or as_is):
+        raise UsageError("--choose, --partial and --as-is say how to take a public corpus; add --corpus NAME")
     crop = {"size": size, "margin": margin, "align": align, "smoothing": smoothing}
     rest = {"faces": faces, "min_seconds": min_seconds, "min_face": min_face, "gop": gop, "exact": exact}
-    rest["window"] = window.split(",") if window is not None else None
+    rest["window"] = _square(window)
     settings = _settings(crop, rest, like, {name for name in (*crop, *rest) if _is_given(context, name)})
     copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
     report = None
@@ -122,6 +124,15 @@ def _print(report: PrepareReport, as_json: bool) -> None:
     tell_skipped(report)
 
 
+def _square(window: str | None) -> list[str] | None:
+    if window is None:
+        return None
+    numbers = window.split(",")
+    if len(numbers) != 3 or not all(number.strip().lstrip("-").isdigit() for number in numbers):
+        raise UsageError(f"--window {window}: give left,top,side in pixels, such as 32,0,160")
+    return numbers
+
+
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
@@ -131,7 +142,6 @@ def _settings(crop: dict[str, Any], rest: dict[str, Any], like: str | None, give
     """Settings of the options; with ``like`` those of a published preparation, except for options that were given."""
     from mien.data.published import published
     from mien.data.settings import PrepareSettings
-    from mien.errors import UsageError
 
     if like is not None:
         usual = published(like).model_dump()

@@ -14,6 +14,7 @@ import typer
 
 from mien.cli.progress import progress_bar
 from mien.errors import MienError, UsageError
+from mien.files import check_writable
 
 if TYPE_CHECKING:
     from mien.inference import PredictSettings, Timeline
@@ -143,13 +144,7 @@ def _check_names(videos: Sequence[Path], out: Path) -> None:
     if twice:
         rule = "several recordings have this name and would write the same files; give each an --out of its own"
         raise UsageError(f"{twice[0]}: {rule}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".mien-can-write"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise MienError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from None
+    check_writable(out, "--out")
 
 
 def _result(timeline: Timeline, paths: dict[str, Path], seconds: float) -> dict[str, Any]:

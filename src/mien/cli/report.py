@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from mien.cli.options import AsJson, Classes, Groups, names
+from mien.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -40,6 +41,8 @@ def report(
     """
     from mien.evaluation.report import Look, load_source, write_report
 
+    if len(set(sources)) < len(sources):
+        raise UsageError(f"{max(sources, key=sources.count)} is named twice; name every result once")
     loaded = [load_source(source, names(classes), tuple(groups or ())) for source in sources]
     if out is None:
         alone = len(sources) == 1 and sources[0].is_dir()

@@ -8,6 +8,7 @@ import typer
 
 from mien.cli.fitting import Overrides, Recipe, Resume, RunFolder, fit_folds, fit_recipe
 from mien.cli.options import AsJson
+from mien.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -30,6 +31,8 @@ def train(
 
     Example: mien train videomae/finetune_synthetic optimiser.lr=5e-4 --run r; mien train --run r --resume
     """
+    if folds is None and jobs > 1:
+        raise UsageError(f"--jobs {jobs}: only folds are trained side by side; add --folds all")
     if folds is None:
         fit_recipe("fine-tuning", recipe, overrides or [], run, resume, as_json)
     else:

@@ -61,7 +61,8 @@ def partitions(names: Iterable[str]) -> dict[PartName, str]:
             raise UsageError(f"folders {found[part]} and {name} both look like the {part} part; keep one of them")
         found[part] = name
     if "train" not in found:
-        raise UsageError(f"no folder is for training among {', '.join(sorted(names)) or 'none'}; call it train")
+        there = f"there are {', '.join(sorted(names))}" if names else "there are no folders"
+        raise UsageError(f"no folder is for training ({there}); call it train")
     return found
 
 

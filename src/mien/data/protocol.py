@@ -96,10 +96,18 @@ class Protocol(BaseModel):
             digest = values.pop("digest")
             protocol = cls.model_validate(values)
         except (OSError, ValueError, KeyError, AttributeError, ValidationError) as error:
-            raise UsageError(f"{path}: not a protocol file ({str(error).splitlines()[0]})") from error
+            raise UsageError(
+                f"{path}: not a protocol file ({_why(error)}); give one that mien corpora divide or a run wrote"
+            ) from error
         if protocol.digest != digest:
             raise UsageError(f"{path}: the ids do not fit the digest {str(digest)[:12]}; the file was changed by hand")
         return protocol
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "no digest in it" if isinstance(error, KeyError | AttributeError) else str(error).splitlines()[0]
 
 
 def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:

@@ -29,7 +29,8 @@ def read_table(path: Path | HeldFile, wanted: str) -> pd.DataFrame:
         UsageError: the file is missing, empty, not a table, or has no column ``wanted``.
     """
     if isinstance(path, Path) and not path.is_file():
-        raise UsageError(f"{path}: no such file; give a CSV or Parquet table")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise UsageError(f"{path}: {what}; give a CSV or Parquet table")
     if str(path).lower().endswith((".parquet", ".pq")):
         table = _read_parquet(path)
     else:
@@ -46,7 +47,12 @@ def read_table(path: Path | HeldFile, wanted: str) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet by its suffix; it appears under its name only when complete."""
+    """Write a table as CSV or Parquet by its suffix; it appears under its name only when complete.
+
+    Raises:
+        MienError: the file cannot be written.
+        UsageError: Parquet is asked for and pyarrow is not installed.
+    """
     try:
         with complete(path) as part:
             if path.suffix.lower() in {".parquet", ".pq"}:

@@ -109,7 +109,7 @@ def choose(
         protocol = protocol or _own(manifest, name, record) or _by_split(manifest, published)
         ids = tuple(sorted(getattr(protocol, name)))
     if not ids:
-        raise UsageError(f"{manifest.name}: the {name} part has no clips; choose another --split, or all")
+        raise UsageError(f"{manifest.name}: the {name} part has no clips; judge another, or look at the column split")
     manifest.positions(ids)
     notes = list(protocol.notes)
     if name == "validation":

@@ -69,6 +69,10 @@ class Converter(ABC):
         """The weights of a published file, without executing it; see ``mien.checkpoints.reading.read_foreign``."""
         return read_foreign(file, entry)
 
+    def holds(self, model: str) -> bool:
+        """Whether a registered model is one of this system."""
+        return model == self.system or model.startswith(f"{self.system}_")
+
     def recognised(self, digest: str) -> str:
         """Which published file has this SHA-256, in words; empty where it is none that is known."""
         return ""

@@ -58,6 +58,10 @@ class MAEDFERConverter(Converter):
     system = "maedfer"
     paper = "arXiv 2307.02227"
 
+    def holds(self, model: str) -> bool:
+        """See ``Converter.holds``; not the models with a motion branch, which have a converter of their own."""
+        return model.startswith(("maedfer_", "videomae_")) and not model.startswith("maedfer_ca_")
+
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """See ``Converter.plan_arguments``. ``registered_name`` or ``cls`` says which constructor is meant."""
         given = dict(published)

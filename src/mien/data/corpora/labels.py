@@ -91,6 +91,8 @@ def join(
         if name in tables:
             raise UsageError(f"{path}: a second manifest of {name}; give one for each corpus")
         tables[name] = manifest
+    if Path(out).suffix.lower() not in {".csv", ".parquet", ".pq"}:
+        raise UsageError(f"{out}: a table ends in .csv or .parquet; give it such a name")
     merged = {name: {(merge or {}).get(label, label) for label in _labels(table)} for name, table in tables.items()}
     wanted = _wanted(classes) if classes else common_classes(*merged.values())
     if not wanted:
