@@ -32,6 +32,12 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path, model: Recogniser, spec
     assert bundle.encoder is bundle.model.encoder
 
 
+def test_equal_weights_have_equal_digests(tmp_path: Path, model: Recogniser, specification: Specification) -> None:
+    """Several times, since an order that is left to chance may come out the same once."""
+    saved = [save(model, specification, tmp_path / name) / "model.safetensors" for name in "abcd"]
+    assert len({file.read_bytes() for file in saved}) == 1
+
+
 def test_a_bare_encoder_has_no_task(tmp_path: Path, specification: Specification) -> None:
     encoder = create_encoder("videomae_test", depth=1)
     bare = specification.model_copy(update={"task": None})

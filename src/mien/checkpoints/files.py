@@ -82,7 +82,11 @@ def write_bundle(folder: Path, specification: Specification, state: Mapping[str,
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Tensors as safetensors, under the final name only when complete. Tensors that share memory are written apart."""
+    """Tensors as safetensors, under the final name only when complete. Tensors that share memory are written apart.
+
+    Equal tensors and metadata give equal bytes as long as ``metadata`` is a single entry: safetensors writes several in
+    an order that changes from one time to the next, and results name weights by the digest of their file.
+    """
     seen: set[int] = set()
     tensors = {}
     for name, tensor in state.items():
@@ -91,7 +95,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str
         tensors[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
     with complete(path) as part:
-        save_file(tensors, part, {"format": "pt", **(metadata or {})})
+        save_file(tensors, part, dict(metadata or {"format": "pt"}))
 
 
 def _is_replaceable(folder: Path) -> bool:
