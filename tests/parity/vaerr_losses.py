@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -214,9 +215,15 @@ def too_short(data: dict[str, Any]) -> None:
     assert torch.isfinite(value(10, "recommended", pred, truth))
 
 
-def signals(name: str, length: int) -> tuple[Tensor, Tensor]:
+def made_by(words: str) -> Tensor:
+    """A signal as a case writes it down, such as ``input_for('vaerr_ccc_a',(50,)) as float64``."""
+    found = re.fullmatch(r"input_for\('(\w+)',\s*\((\d+),\)\) as float64", words)
+    assert found, f"no way to make {words!r}"
+    return input_for(found[1], (int(found[2]),)).double()
+
+
+def signals(a: Tensor, b: Tensor, name: str, length: int) -> tuple[Tensor, Tensor]:
     """The pairs of the table of concordances, by name."""
-    a, b = input_for("vaerr_ccc_a", (50,)).double(), input_for("vaerr_ccc_b", (50,)).double()
     pairs = {
         "independent": (a, b),
         "correlated": (a, 0.7 * a + 0.3 * b),
@@ -235,18 +242,22 @@ def signals(name: str, length: int) -> tuple[Tensor, Tensor]:
     return pairs[name]
 
 
+def logged(data: dict[str, Any]) -> None:
+    """What the published log calls CCC: from rows of 21 columns, the covariance of two frames of the prediction."""
+    pred = predictions("vaerr_loss_pred", *sizes(data))[0, :, : BINS + 1].numpy()
+    truth = target("vaerr_loss_target", *sizes(data))[0, :, 0].numpy()
+    flags = np.column_stack([np.eye(BINS)[bins_of(truth, BINS)], truth])
+    found = 2 * np.cov(pred[0], pred[1])[0, 1] / (pred.var() + flags.var() + (pred.mean() - flags.mean()) ** 2)
+    close(found, data["value"], 1e-6, 0.0, "the published log's CCC")
+
+
 def concordance(data: dict[str, Any]) -> None:
     if "rows" not in data:
-        # twice the covariance of two single frames of the prediction, which the published log calls CCC
-        pred = predictions("vaerr_loss_pred", *sizes(data))[0, :2]
-        first, second = (pred[i, : BINS + 1] for i in range(2))
-        spread = first.var(correction=0) + second.var(correction=0) + (first.mean() - second.mean()).square()
-        ours = metric("ccc")(second.numpy(), first.numpy()) * len(first) / (len(first) - 1)
-        assert np.isfinite(ours)
-        assert torch.isfinite(spread)
+        logged(data)
         return
+    made = {key: made_by(words) for key, words in data["kwargs"].items()}
     for row in data["rows"]:
-        x, y = signals(row["name"], row["n"])
+        x, y = signals(made["a"], made["b"], row["name"], row["n"])
         published = published_concordance_loss(x, y).item()
         close(published, row["loss_one_minus_ccc"], 1e-6, 1e-9, f"published loss, {row['name']}")
         ours = concordance_loss(x[:, None].float(), y[:, None].float()).item()
@@ -258,7 +269,8 @@ def concordance(data: dict[str, Any]) -> None:
 
 
 def metrics(data: dict[str, Any]) -> None:
-    pred, truth = predictions("vaerr_loss_pred", 3, 24), target("vaerr_loss_target", 3, 24)
+    (pred_case, target_case), (clips, frames) = names(data), sizes(data)
+    pred, truth = predictions(pred_case, clips, frames), target(target_case, clips, frames)
     for number, (literal, fixed) in enumerate(zip(data["literal"], data["fixed"], strict=True)):
         one = told(pred, truth)[OUTPUTS[number]]
         y, x, n = one.truth.numpy(), one.values.numpy(), len(one.values)

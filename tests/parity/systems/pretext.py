@@ -28,7 +28,7 @@ from mien.models import create_encoder
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import Moment
 from mien.pretext.byol import SimplicialEmbedding
-from mien.pretext.dino import DINO, CentredTargets, DinoHead, dino, encode_crops
+from mien.pretext.dino import DINO, STUDENT_TEMPERATURE, CentredTargets, DinoHead, dino, encode_crops
 from mien.pretext.schedules import cosine, warmed
 from mien.training.lars import LARS
 from mien.training.optim import clip_gradients, make_optimiser, parameter_groups
@@ -150,7 +150,11 @@ def multicrop(data: dict[str, Any]) -> None:
 
 def dino_loss(data: dict[str, Any]) -> None:
     kwargs = data["kwargs"]
-    centred = CentredTargets(kwargs["out_dim"])
+    told = {"out_dim", "ncrops", "batch", "scale", "warmup_teacher_temp", "teacher_temp", "nepochs"}
+    if unknown := set(kwargs) - told - {"warmup_teacher_temp_epochs", "center_momentum", "student_temp"}:
+        pytest.fail(f"no way to compute DINO's loss with {sorted(unknown)}")
+    assert kwargs.get("student_temp", STUDENT_TEMPERATURE) == STUDENT_TEMPERATURE
+    centred = CentredTargets(kwargs["out_dim"], kwargs.get("center_momentum", 0.9))
     assert list(centred.centre.shape) == data["state"]["center"]
     crops = kwargs["ncrops"]
     assert 2 * (crops - 1) == data["terms"]
@@ -242,22 +246,13 @@ def dino_options() -> dict[str, Any]:
 
 def train_step(data: dict[str, Any]) -> None:
     kwargs = data["kwargs"]
-    name, *words = kwargs["optimizer"].split()
-    told = dict(zip(words[:-3:2], words[1:-3:2], strict=False))
-    assert name == "sgd", name
-    assert words[-3:] == ["on", "matrices", "only"], words
-    decay = float(words[words.index("decay") + 1])
-    settings = Optimiser(
-        kind="sgd",
-        lr=float(told["lr"]),
-        momentum=float(told["momentum"]),
-        weight_decay=decay,
-        clip=kwargs["clip"],
-        clip_scope="tensor",
-    )
-    shapes = {"out_dim": data["state"]["head.last_layer.weight_v"][0], "in_dim": data["state"]["head.mlp.0.weight"][1]}
+    settings = settings_of(kwargs)
+    decay = settings.weight_decay
     pretext = dino_of(
-        shapes, data["state"], momentum=kwargs["momentum_teacher"], freeze_last_layer=kwargs["freeze_last_layer"]
+        head_in(data["state"]),
+        data["state"],
+        momentum=kwargs["momentum_teacher"],
+        freeze_last_layer=kwargs["freeze_last_layer"],
     )
     pretext.teacher.head.load_state_dict(pretext.head.state_dict())
     pretext.teacher.encoder.load_state_dict(pretext.encoder.state_dict())
@@ -290,20 +285,58 @@ def train_step(data: dict[str, Any]) -> None:
     assert sorted(published_head(dict.fromkeys(frozen), "head.", 3)) == sorted(data["cancelled_or_frozen"])
     moved.step()
     pretext.teacher.follow(pretext.encoder, pretext.head, pretext.momentum)
+    layers = layers_of(pretext)
     for part, encoder, head in (
         ("student_after", pretext.encoder, pretext.head),
         ("teacher_after", pretext.teacher.encoder, pretext.teacher.head),
     ):
-        state = published_encoder(encoder.state_dict(), "backbone.") | published_head(head.state_dict(), "head.", 3)
+        state = published_encoder(encoder.state_dict(), "backbone.")
+        state |= published_head(head.state_dict(), "head.", layers)
         for name, summary in data[part].items():
             assert_summary(state[name], summary, BACKWARD, f"{part}: {name}")
+
+
+def settings_of(kwargs: Mapping[str, Any]) -> Optimiser:
+    """The optimiser that a case tells in words, such as ``sgd lr 0.03 momentum 0.9 weight decay 1e-4 ...``."""
+    name, *words = kwargs["optimizer"].split()
+    numbers = {word: float(words[at + 1]) for at, word in enumerate(words) if word in ("lr", "momentum", "decay")}
+    if name not in ("sgd", "adamw", "lars") or words[-3:] != ["on", "matrices", "only"]:
+        pytest.fail(f"no way to step with {kwargs['optimizer']!r}")
+    momentum = {"momentum": numbers["momentum"]} if "momentum" in numbers else {}
+    return Optimiser(
+        kind=name,
+        lr=numbers["lr"],
+        weight_decay=numbers.get("decay", 0.0),
+        clip=kwargs["clip"],
+        clip_scope="tensor",
+        **momentum,
+    )
+
+
+def head_in(state: Mapping[str, Any], prefix: str = "head.") -> dict[str, Any]:
+    """The published arguments of a head whose tensors have these shapes."""
+    own = {name.removeprefix(prefix): shape for name, shape in state.items() if name.startswith(prefix)}
+    linear = [shape for name, shape in own.items() if name.startswith("mlp.") and len(shape) == 2]
+    out_dim, bottleneck = own["last_layer.weight_v"]
+    return {
+        "in_dim": linear[0][1],
+        "out_dim": out_dim,
+        "nlayers": len(linear),
+        "use_bn": any(name.endswith("running_mean") for name in own),
+        "bottleneck_dim": bottleneck,
+        "hidden_dim": linear[0][0],
+    }
+
+
+def layers_of(pretext: DINO) -> int:
+    return sum(isinstance(layer, nn.Linear) for layer in pretext.head.mlp)
 
 
 def fill_teacher(pretext: DINO) -> None:
     """Parameters of the teacher are a function of their published names under ``teacher.``."""
     for prefix, module, named in (
         ("backbone.", pretext.teacher.encoder, published_encoder),
-        ("head.", pretext.teacher.head, lambda n, p: published_head(n, p, 3)),
+        ("head.", pretext.teacher.head, lambda n, p: published_head(n, p, layers_of(pretext))),
     ):
         ours = dict(module.named_parameters())
         with torch.no_grad():
@@ -314,7 +347,7 @@ def fill_teacher(pretext: DINO) -> None:
 def compare_norms(pretext: DINO, expected: Mapping[str, float]) -> None:
     gradients = {n: p.grad for n, p in pretext.encoder.named_parameters()}
     found = published_encoder(gradients, "backbone.")
-    found |= published_head({n: p.grad for n, p in pretext.head.named_parameters()}, "head.", 3)
+    found |= published_head({n: p.grad for n, p in pretext.head.named_parameters()}, "head.", layers_of(pretext))
     for name, norm in expected.items():
         close(found[name].norm().item(), norm, BACKWARD, NOTHING, f"norm of the gradient of {name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,11 @@ from tests.parity import vaerr_data, vaerr_losses
 from tests.parity.collect import Case
 from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
 from tests.parity.detweights import input_for, state_for
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.checkpoints.convert.base import get_converter
 from mien.checkpoints.strict import load_strictly
+from mien.errors import MienError
 from mien.models import Recogniser, create_encoder
 from mien.models.contract import Features
 from mien.tasks import create_model
@@ -26,6 +28,8 @@ from mien.training.schedules import held_cosine
 
 CONVERTER = get_converter("vaerr")
 STAGES = {f"trunk.layer{i + 1}": i for i in range(4)}
+# what a training step's case says beside the model's arguments
+STEP = {"loss_type", "optimizer", "lr", "weight_decay", "target_case"}
 MODES = {"FT": "none", "Frozen3DConv": "stem", "FullyFrozen": "all"}
 
 
@@ -111,9 +115,14 @@ def forward(data: dict[str, Any]) -> None:
 
 def refused(data: dict[str, Any]) -> None:
     """What the published code cannot do: lengths in any order work here, and published costs refuse short clips."""
-    if "lengths" not in data["kwargs"]:
+    kwargs = data["kwargs"]
+    if "T" in kwargs:
         return vaerr_losses.too_short(data)
-    lengths = data["kwargs"]["lengths"]
+    if "lengths" not in kwargs:
+        with pytest.raises(MienError):
+            CONVERTER.plan_arguments(kwargs)
+        return None
+    lengths = kwargs["lengths"]
     model = create_encoder("vaerr_test")
     head = RecurrentHead(model.feature_dim, 42).eval()
     frames = input_for("lengths", (len(lengths), max(lengths), model.feature_dim))
@@ -140,13 +149,16 @@ def head_alone(data: dict[str, Any]) -> None:
     )
     last.load_state_dict(every.state_dict())
     frames = input_for(data["input_case"], data["input_shape"])
-    features, inputs = Features(frames.mean(1), frames=frames), {"length": torch.tensor(kwargs["lengths"])}
+    # published code ignores the length of a lone clip, and cuts what is past the longest of several
+    inputs = {"length": torch.tensor(kwargs["lengths"])} if len(frames) > 1 else {}
+    features = Features(frames.mean(1), frames=frames)
     with torch.inference_mode():
-        outputs = every.eval()(features, inputs)
+        outputs = every.eval()(features, inputs)[:, : max(kwargs["lengths"]) if inputs else None]
         # published code takes the last padded step; ours the last valid one
         if not kwargs["every_frame"]:
             assert_summary(outputs[:, -1], data["output"], FORWARD, "last padded step")
-            valid = torch.stack([outputs[row, length - 1] for row, length in enumerate(kwargs["lengths"])])
+            ends = kwargs["lengths"] if inputs else [frames.shape[1]]
+            valid = torch.stack([outputs[row, length - 1] for row, length in enumerate(ends)])
             torch.testing.assert_close(last.eval()(features, inputs), valid)
         else:
             assert_summary(outputs, data["output"], FORWARD, "output")
@@ -154,7 +166,7 @@ def head_alone(data: dict[str, Any]) -> None:
 
 def initialisation(data: dict[str, Any]) -> None:
     """Standard deviations of fresh weights, within four standard errors of the two samples."""
-    plan = CONVERTER.plan_arguments({})
+    plan = CONVERTER.plan_arguments(data.get("kwargs", {}))
     assert plan.task is not None
     torch.manual_seed(0)
     model = create_model(plan.model, Binned(plan.task), **plan.arguments)
@@ -164,14 +176,24 @@ def initialisation(data: dict[str, Any]) -> None:
         close(state[name].std().item(), expected["observed"], slack, 0.0, name)
 
 
+def optimiser_of(model: nn.Module, kwargs: dict[str, Any]) -> torch.optim.Optimizer:
+    """The published choice by name; SGD has momentum 0.9."""
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": torch.optim.AdamW,
+        "adam": torch.optim.Adam,
+        "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
+    }
+    if kwargs["optimizer"] not in kinds:
+        pytest.fail(f"no way to step with {kwargs['optimizer']}")
+    return kinds[kwargs["optimizer"]](model.parameters(), lr=kwargs["lr"], weight_decay=kwargs["weight_decay"])
+
+
 def train_step(data: dict[str, Any]) -> None:
     kwargs = data["kwargs"]
-    shapes = vaerr_losses.shapes_of(CONVERTER)
+    own = {name: value for name, value in kwargs.items() if name not in STEP}
     options = vaerr_losses.options_for(kwargs["loss_type"], "literal")
-    model, task = built({}, shapes, **options)
-    if kwargs["optimizer"] != "adamw":
-        pytest.fail(f"no way to step with {kwargs['optimizer']}")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=kwargs["lr"], weight_decay=kwargs["weight_decay"])
+    model, task = built(own, data["state"], **options)
+    optimiser = optimiser_of(model, kwargs)
     model.train()
     video = input_for(data["input_case"], data["input_shape"])
     outputs = model(fed(video, kwargs["lengths"]))
@@ -179,7 +201,7 @@ def train_step(data: dict[str, Any]) -> None:
     loss = task.loss(outputs, {"target": vaerr_losses.target(kwargs["target_case"], *video.shape[:2])})
     close(loss.item(), data["loss"], FORWARD, 0.0, "loss")
     loss.backward()
-    plan = CONVERTER.plan_arguments({})
+    plan = CONVERTER.plan_arguments(own)
     named = dict(model.named_parameters())
     gradients = CONVERTER.to_published({k: p.grad for k, p in named.items() if p.grad is not None}, plan)
     without = CONVERTER.to_published({k: p for k, p in named.items() if p.grad is None}, plan)
