@@ -271,7 +271,7 @@ def test_a_bare_encoder_cannot_predict(meter: MakeBundle, film: MakeFilm) -> Non
 
 
 def test_an_absent_device_is_refused(meter: MakeBundle, film: MakeFilm) -> None:
-    with pytest.raises(UsageError, match="device 'abacus' is not known"):
+    with pytest.raises(UsageError, match="device 'abacus' is not there on this machine"):
         predict(film(FLAT, FLAT), meter(), PredictSettings(device="abacus"))
 
 
