@@ -49,11 +49,12 @@ AUGMENTATION = "augmentation={flip: 0.5, crop_scale: [1.0, 1.0], crop_ratio: [1.
 COLOURS = {"scratch": "#D55E00", "pretrained": "#0072B2"}  # Okabe and Ito's
 
 
-def corpus(folder: Path, clips: int) -> Manifest:
+def corpus(folder: Path, clips: int, seed: int) -> Manifest:
     """Films of ten pictures in 2 s, filled by a face that hardly moves about, seven per person; a fifth tests."""
     settings = SyntheticSettings(
         clips=clips,
         subjects=clips // 7,
+        seed=seed,
         fps=5,
         size=64,
         sound_rate=None,
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=3500)
+    parser.add_argument("--corpus-seed", type=int, default=0, help="other people in other films")
     parser.add_argument("--dim", type=int, default=96)
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--patch", type=int, default=8)
@@ -215,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args(arguments)
     begun, used = time.perf_counter(), time.process_time()
-    manifest = corpus(options.folder / "corpus", options.clips)
+    manifest = corpus(options.folder / "corpus", options.clips, options.corpus_seed)
     rows = [row for encoder in options.encoders for row in measure(encoder, manifest, options)]
     seconds = {"wall": round(time.perf_counter() - begun), "processor": round(time.process_time() - used)}
     print(f"{seconds['wall']} s, {seconds['processor']} s of processor time, {os.cpu_count()} processors")
