@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def pretraining(data: dict[str, Any]) -> None:
         output = model(batch)
     assert_summary(output, data["output"], FORWARD, "output")
     compare_all(data["intermediates"], seen, FORWARD)
-    losses = pretraining_losses(model, batch, output, data["targets"])
+    losses = pretraining_losses(model, batch, output, data["targets"], data["losses"])
     assert losses.keys() == data["losses"].keys()
     for name, expected in data["losses"].items():
         close(losses[name], expected, FORWARD, 0.0, name)
@@ -156,9 +157,14 @@ def without_own(output: Tensor) -> Tensor:
 
 
 def pretraining_losses(
-    model: MaskedAutoencoder, batch: dict[str, Tensor], output: Tensor, targets: dict[str, Any]
+    model: MaskedAutoencoder,
+    batch: dict[str, Tensor],
+    output: Tensor,
+    targets: dict[str, Any],
+    named: Iterable[str],
 ) -> dict[str, float]:
-    """The loss for every target of the case, those targets compared, and the parts of the joint one."""
+    """The loss for every target of the case, those targets compared, the parts of the joint one, and its weighted sums
+    as far as they are named."""
     losses = {}
     for name, summary in targets.items():
         made = target(name)
@@ -169,8 +175,10 @@ def pretraining_losses(
         if isinstance(made, MotionTarget) and made.group == model.encoder.tubelet[0]:
             losses["appearance part (first frame of each pair)"] = parts["appearance"].item()
             losses["motion part (second frame of each pair)"] = parts["motion"].item()
-            weighted = MotionTarget(PUBLISHED.mean, PUBLISHED.std, motion_weight=0.3)
-            losses["weighted, target_diff_weight=0.3"] = weighted.error(output, values)[0].item()
+            for sum_ in named:
+                if found := re.fullmatch(r"weighted, target_diff_weight=([\d.]+)", sum_):
+                    weighted = MotionTarget(PUBLISHED.mean, PUBLISHED.std, motion_weight=float(found[1]))
+                    losses[sum_] = weighted.error(output, values)[0].item()
     return losses
 
 

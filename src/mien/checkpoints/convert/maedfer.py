@@ -184,8 +184,11 @@ def _encoder_arguments(rest: dict[str, Any], prefix: str, released: bool) -> tup
         "heads": rest.pop(f"{prefix}num_heads", 12),
     }
     regions = {name: rest.pop(name) for name in list(rest) if name.startswith("lg_")}
-    if rest.pop("attn_type", "joint") == "joint":
+    kind = rest.pop("attn_type", "joint")
+    if kind == "joint":
         return "videomae_base", arguments
+    if kind != "local_global":
+        raise UsageError(f"attn_type={kind!r} is not known; use joint or local_global")
     if arguments.pop("layer_scale"):
         raise UsageError("layer scale (init_values) does not exist in the blocks of LGI-Former")
     third = "none" if regions.pop("lg_no_third", False) else regions.get("lg_third_attn_type", "cross")
