@@ -80,7 +80,7 @@ def scaled_dot_products(
     Returns:
         ``(B, h, N, d)``.
     """
-    if query.device.type != "cpu" or dropout or not _quicker_in_blocks(query.dtype) or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or query.device.type != "cpu" or dropout or not _quicker_in_blocks(query.dtype):
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scale)
     flat = [each.flatten(0, 1) for each in (query, key, value)]
     wanted = torch.is_grad_enabled() and any(each.requires_grad for each in flat)
