@@ -190,7 +190,7 @@ def test_two_preparations_do_not_share_a_folder(corpus: Path, tmp_path: Path, sc
     def again(done: int, total: int) -> None:
         prepare([corpus], tmp_path / "out", SETTINGS)
 
-    with pytest.raises(UsageError, match="another preparation is at work"):
+    with pytest.raises(UsageError, match="is being written by process"):
         prepare([corpus], tmp_path / "out", SETTINGS, progress=again)
 
 

@@ -21,6 +21,7 @@ from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
 from mien.evaluation.assess import EvaluationSettings, evaluate
 from mien.evaluation.courses import fit_smoothing
+from mien.lock import alone
 from mien.models import create_encoder, default_inputs
 from mien.models.contract import Encoder, Recogniser
 from mien.models.specification import Specification
@@ -244,3 +245,19 @@ def test_what_cannot_work_is_refused_in_one_line(
         fit(task_recipe(**changes), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_has_one_writer_and_a_dead_one_counts_for_nothing(task_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipe, run = task_recipe(schedule={"epochs": 1}), tmp_path / "run"
+    with alone(run):
+        for resume in (False, True):
+            with pytest.raises(UsageError, match="run is being written by process"):
+                fit(recipe, run, resume=resume)
+    run.mkdir()
+    (run / ".lock").write_text("process 1 on a machine that is no more\n")
+    fit(recipe, run)
+    assert not (run / ".lock").exists()
+    with alone(run), pytest.raises(UsageError, match="run is being written by process"):
+        fit(recipe, run)
+    with alone(run):  # nothing is written any more
+        assert fit(recipe, run, resume=True).steps == 4

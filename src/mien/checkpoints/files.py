@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from mien.errors import MienError
 from mien.files import complete
+from mien.lock import alone
 from mien.models.specification import Specification
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -62,6 +64,13 @@ def config_digest_matches(folder: Path) -> bool | None:
     with safe_open(folder / WEIGHTS, framework="pt") as weights:
         noted = (weights.metadata() or {}).get("config_sha256")
     return None if noted is None else noted == _digest((folder / CONFIG).read_bytes())
+
+
+def hold_bundle(folder: Path) -> AbstractContextManager[None]:
+    """Be the only one to rewrite a bundle. That of a run is held with the run, another by a file beside it."""
+    if (folder.parent / "recipe.yaml").is_file():
+        return alone(folder.parent)
+    return alone(folder.parent, f".{folder.name}.lock")
 
 
 def write_bundle(folder: Path, specification: Specification, state: Mapping[str, Tensor], card: str) -> None:

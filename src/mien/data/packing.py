@@ -27,6 +27,7 @@ from mien.data.seeding import generator
 from mien.data.sources import is_pictures, pictures_in
 from mien.errors import MienError, UsageError
 from mien.files import complete, write_json
+from mien.lock import alone
 
 Progress = Callable[[int, int], None]
 Stretch = tuple[int, int]  # offset and bytes
@@ -65,7 +66,7 @@ def pack(manifest: Manifest, out: Path | str, shard_mib: int = SHARD_MIB, progre
         progress: called with (samples written, samples in all).
 
     Raises:
-        UsageError: ``out`` holds a corpus already, or the manifest is one of shards.
+        UsageError: ``out`` holds a corpus already, another process packs into it, or the manifest is one of shards.
         MienError: a file cannot be read, or the shards cannot be written.
     """
     out = Path(out).absolute()
@@ -73,13 +74,18 @@ def pack(manifest: Manifest, out: Path | str, shard_mib: int = SHARD_MIB, progre
         raise UsageError(f"shards of {shard_mib} MiB hold nothing; give 1 or more")
     if (out / "manifest.csv").exists():
         raise UsageError(f"{out}: holds a corpus already; choose another folder, or remove it first")
+    with alone(out):
+        return _pack(manifest, out, shard_mib * 2**20, progress)
+
+
+def _pack(manifest: Manifest, out: Path, limit: int, progress: Progress | None) -> Manifest:
     samples = _samples(manifest)
     order = generator(0, "packing").permutation(len(samples))
     values = _values(manifest)
     places: dict[int, tuple[str, int, int, Sample]] = {}
     names = []
     done = 0
-    for number, chosen in enumerate(_shards([samples[at] for at in order], shard_mib * 2**20)):
+    for number, chosen in enumerate(_shards([samples[at] for at in order], limit)):
         names.append(f"shard-{number:05d}.tar")
         stretches = _whole(out, names[-1], chosen, values) or _write(out, names[-1], chosen, values)
         for sample, (offset, size) in zip(chosen, stretches, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +13,7 @@ from multiprocessing import connection
 from typing import TypeVar
 
 from mien.errors import UsageError
+from mien.processes import end_after
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -80,15 +81,11 @@ def _until_broken(work: Callable[[T], R], tasks: list[T], jobs: int, broken: lis
 
 def _start() -> None:
     """Set up a process: one thread for small networks, interrupts left to the parent, and an end when it ends."""
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, where the work comes to import it
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
+    sentinel = parent.sentinel
+    end_after(lambda: connection.wait([sentinel]))

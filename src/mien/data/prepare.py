@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -23,9 +22,10 @@ from mien.data.searching import follow_alone
 from mien.data.settings import PrepareSettings
 from mien.data.tables import write_table
 from mien.data.windowing import follow_window
-from mien.errors import MienError, UsageError
+from mien.errors import MienError
 from mien.faces import Detector, FaceTracker
 from mien.files import write_json
+from mien.lock import alone
 
 Progress = Callable[[int, int], None]
 
@@ -103,7 +103,7 @@ def prepare(
     out = Path(out).absolute()
     sources = gather(inputs, out.resolve())
     journal = Journal(out, settings)
-    with _alone(out):
+    with alone(out):
         shutil.rmtree(out / ".work", ignore_errors=True)
         records = {source.id: record for source in sources if (record := journal.done(source)) is not None}
         todo = [source for source in sources if source.id not in records]
@@ -170,29 +170,6 @@ def _detector(min_face: int | None) -> Detector:
     from mien.faces import MTCNN  # torch: only processes that look for faces need it
 
     return MTCNN(min_face=min_face)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the output folder for this process, where the system can lock files."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / ".lock").open("w") as lock:
-            _lock(lock, out)
-            yield
-    except OSError as error:
-        raise MienError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from error
-
-
-def _lock(file: IO[str], out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"{out}: another preparation is at work in this folder; wait, or choose another") from None
 
 
 def _write_results(report: PrepareReport, sources: Sequence[Source], settings: PrepareSettings) -> None:

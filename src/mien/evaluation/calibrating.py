@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from mien.checkpoints.bundle import Bundle, load
-from mien.checkpoints.files import CARD, read_weights, write_bundle
+from mien.checkpoints.bundle import Bundle, load, locate
+from mien.checkpoints.files import CARD, hold_bundle, read_weights, write_bundle
 from mien.data.manifest import Manifest
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
@@ -97,9 +97,15 @@ def calibrate(
         settings: views, device, streams.
 
     Raises:
-        UsageError: no corpus, no task, or too few held-out clips.
+        UsageError: no corpus, no task, or too few held-out clips; another process writes the run or bundle.
     """
-    settings = settings or EvaluationSettings()
+    with hold_bundle(locate(source)):
+        return _calibrate(source, manifest, coverage, settings or EvaluationSettings())
+
+
+def _calibrate(
+    source: str | Path, manifest: Manifest | Path | str | None, coverage: float | None, settings: EvaluationSettings
+) -> Calibrated:
     bundle, record = load(source), TrainingRecord.read(source)
     if bundle.task is None or not isinstance(bundle.model, Recogniser):
         raise UsageError(f"{source} is a bare encoder without a task, it has nothing to be sure of; train it first")

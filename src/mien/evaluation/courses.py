@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mien.checkpoints.bundle import load, store_smoothing
+from mien.checkpoints.bundle import load, locate, store_smoothing
+from mien.checkpoints.files import hold_bundle
 from mien.checkpoints.hub import is_hub_id
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
@@ -32,12 +33,18 @@ def fit_smoothing(
         what the bundle says now.
 
     Raises:
-        UsageError: the task does not give values over time, or there are no validation clips.
+        UsageError: the task does not give values over time, or there are no validation clips; another process writes
+            the run or bundle.
     """
     settings = settings or EvaluationSettings()
     manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
     if is_hub_id(str(source)):
         raise UsageError(f"{source} is on a hub; fetch it (mien bundle pull) and name the folder")
+    with hold_bundle(locate(source)):
+        return _fit_smoothing(source, manifest, settings)
+
+
+def _fit_smoothing(source: str | Path, manifest: Manifest, settings: EvaluationSettings) -> Specification:
     bundle = load(source)
     task, said = bundle.task, bundle.specification
     if task is None:

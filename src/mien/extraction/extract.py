@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.manifest import Manifest
-from mien.data.streams import Stream, StreamStore, write_store
+from mien.data.streams import STORE, Stream, StreamStore, write_store
 from mien.errors import MienError, UsageError
 from mien.extraction.contract import Extractor
 from mien.extraction.material import Material
 from mien.extraction.timing import STEPS
 from mien.files import complete
+from mien.lock import alone
 from mien.models.specification import StreamInput
 
 Progress = Callable[[int, int], None]
@@ -58,20 +59,24 @@ def extract(
 
     Raises:
         MienError: no clip gave any stream, or the disk refuses.
-        UsageError: the parts of an extraction with other settings lie there.
+        UsageError: ``store`` is a folder, another process extracts into it, or the parts of an extraction with other
+            settings lie there.
     """
     described = {
         name: StreamInput(name=name, width=one.width, steps=steps, extractor=one.described, revision=one.revision)
         for name, one in extractors.items()
     }
     parts = store.with_name(f"{store.name}.parts")
-    _begin(parts, described, manifest)
-    work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps), jobs)
-    for done, _ in enumerate(work, start=1):
-        if progress is not None:
-            progress(done, len(manifest))
-    report = _join(manifest.ids, described, parts, store)
-    shutil.rmtree(parts)
+    if store.is_dir():
+        raise UsageError(f"{store} is a folder, and a store is one file; name a file in it, such as {store / STORE}")
+    with alone(parts):
+        _begin(parts, described, manifest)
+        work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps), jobs)
+        for done, _ in enumerate(work, start=1):
+            if progress is not None:
+                progress(done, len(manifest))
+        report = _join(manifest.ids, described, parts, store)
+        shutil.rmtree(parts)
     return report
 
 

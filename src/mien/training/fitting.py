@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -13,6 +14,7 @@ from mien.evaluation.cost import Cost, CostMeter
 from mien.evaluation.smoothing import check_smoothable
 from mien.evaluation.smoothing import fit as fit_smoothing
 from mien.files import finite
+from mien.lock import alone
 from mien.models.contract import Recogniser
 from mien.models.specification import Specification
 from mien.training.experiment import Experiment, build
@@ -48,7 +50,8 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         Figures of the finished run; they are also in ``metrics.json``.
 
     Raises:
-        UsageError: the folder is in use, the recipe does not fit the data, or another recipe began the run.
+        UsageError: the folder is in use, by another process too; the recipe does not fit the data, or another recipe
+            began the run.
         Stopped: a signal came; the run can be resumed.
         MienError: a loss is not finite, or too many clips cannot be read.
     """
@@ -57,13 +60,14 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
     precision = known.precision if known else choose_precision(recipe.precision, choose_accelerator(recipe.hardware))
     fabric = make_fabric(recipe.hardware, precision)
     fabric.launch()
-    with StopSignals() as signals:
+    with StopSignals() as signals, ExitStack() as held:
         on_every_process(fabric, lambda: _same_everywhere(fabric, place, known))
         on_every_process(fabric, lambda: place.check(recipe, resume))
         finished = place.result() if resume else None
         fabric.barrier()
         if finished is not None:
             return finished
+        on_every_process(fabric, lambda: _hold(held, fabric, place, known))
         experiment = on_every_process(fabric, lambda: build(recipe))
         on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
         validate = on_every_process(fabric, lambda: _judge(experiment, fabric))
@@ -97,6 +101,16 @@ def _same_everywhere(fabric: Fabric, place: Run, known: State | None) -> None:
         raise UsageError(
             f"{place.folder} is not the same folder for all processes; put it on a disk that all nodes share"
         )
+
+
+def _hold(held: ExitStack, fabric: Fabric, place: Run, known: State | None) -> None:
+    """The first process holds the run for all of them, as it was when its checkpoint was looked at."""
+    if not fabric.is_global_zero:
+        return
+    held.enter_context(alone(place.folder))
+    now = peek_state(place.last) if place.last.exists() else None
+    if (now and now.step) != (known and known.step):
+        raise UsageError(f"{place.folder} was written by another process just now; start again")
 
 
 def _check_smoothing(experiment: Experiment) -> None:

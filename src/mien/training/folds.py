@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,6 +14,7 @@ from mien.data.manifest import Manifest
 from mien.errors import MienError, UsageError
 from mien.evaluation.folds import Folds, aggregate
 from mien.files import complete
+from mien.lock import alone, entries, refuse_if_held
 from mien.training.hardware import choose_accelerator
 from mien.training.recipe import dump_recipe
 from mien.training.schema import Recipe
@@ -60,7 +61,8 @@ def cross_validate(
 ) -> Folds:
     """Train and test every fold, then put the results together.
 
-    A fold that is finished is not done again, one that was stopped goes on from its last checkpoint.
+    A fold that is finished is not done again, one that was stopped goes on from its last checkpoint. Folds end with
+    this process, also when it is killed.
 
     Args:
         recipe: as ``fold_recipes`` takes it.
@@ -71,14 +73,20 @@ def cross_validate(
         quiet: show no progress of the folds (several at a time always write to ``fold-<name>.log``).
 
     Raises:
-        UsageError: the folder is in use, or the recipe has no folds.
+        UsageError: the folder is in use, by another process too, or the recipe has no folds.
         MienError: a fold failed; the others are finished first.
     """
     recipes = fold_recipes(recipe, wanted)
-    if not resume and folder.exists() and any(folder.iterdir()):
+    if not resume and entries(folder):
+        refuse_if_held(folder)
         raise UsageError(f"{folder} is not empty; add --resume to go on with it, or choose another --run")
     if recipe.hardware.nodes > 1:
         raise UsageError("folds run on one machine; with hardware.nodes train them one by one (data.protocol.fold=...)")
+    with alone(folder):
+        return _run(recipes, folder, jobs, quiet or jobs > 1)
+
+
+def _run(recipes: Mapping[str, Recipe], folder: Path, jobs: int, quiet: bool) -> Folds:
     devices: SimpleQueue[int] = SimpleQueue()
     for slot in range(jobs):
         devices.put(slot)
@@ -89,7 +97,7 @@ def cross_validate(
     def run(name: str) -> str | None:
         slot = devices.get()
         try:
-            return _fold(recipes[name], folder, name, slot if jobs > 1 else None, quiet or jobs > 1)
+            return _fold(recipes[name], folder, name, slot if jobs > 1 else None, quiet)
         finally:
             devices.put(slot)
 
@@ -116,13 +124,21 @@ def _fold(recipe: Recipe, folder: Path, name: str, slot: int | None, quiet: bool
     for words in commands:
         log = folder / f"fold-{name}.log"
         with log.open("ab") as file:
-            done = subprocess.run(
-                [sys.executable, "-c", "import sys; from mien.cli import main; sys.exit(main())", *words],
+            child = subprocess.Popen(
+                [sys.executable, "-m", "mien.cli.child", *words],
                 env=environment,
+                stdin=subprocess.PIPE,  # closes when this process is no more, and with it the child ends
                 stdout=file,
                 stderr=file if quiet else None,
-                check=False,
             )
-        if done.returncode:
-            return f"fold {name}: mien {words[0]} ended with exit code {done.returncode} (see {log})"
+            with child:
+                code = child.wait()
+        if code:
+            return f"fold {name}: mien {words[0]} ended with exit code {code} ({_said(log) if quiet else 'see above'})"
     return None
+
+
+def _said(log: Path) -> str:
+    """The last line of a log, which says why, and where the rest is."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return f"{lines[-1].strip()}; see {log}" if lines else f"see {log}"

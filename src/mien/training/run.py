@@ -12,6 +12,7 @@ from mien import __version__
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
 from mien.files import complete, finite, write_json
+from mien.lock import entries, refuse_if_held
 from mien.training.recipe import dump_recipe, load_recipe
 from mien.training.schema import Recipe
 
@@ -90,12 +91,14 @@ class Run:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; a run needs a folder, choose another --run")
-        if not self.folder.exists() or not any(self.folder.iterdir()):
+        there = entries(self.folder)
+        if not there:
             return
         if not resume:
+            refuse_if_held(self.folder)
             raise UsageError(f"{self.folder} is not empty; add --resume to go on with it, or choose another --run")
         if not self.recipe.exists():
-            if any(not path.name.endswith(".part") for path in self.folder.iterdir()):
+            if any(not path.name.endswith(".part") for path in there):
                 raise UsageError(f"{self.folder} holds no recipe.yaml, so it is no run to resume; choose another --run")
             return
         for key, before, now in _differences(load_recipe(self.recipe), recipe):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mien.data.manifest import Manifest
+from mien.data.pool import map_processes
 from mien.data.seeding import generator
 from mien.data.synthetic.expression import Performance, draw_event, draw_rest, perform
 from mien.data.synthetic.figure import Figure
@@ -22,6 +22,7 @@ from mien.data.synthetic.identity import draw_identity
 from mien.data.synthetic.settings import SyntheticSettings
 from mien.errors import MienError, UsageError
 from mien.files import complete, write_json
+from mien.lock import alone, entries
 
 VERSION = 2  # of the pictures; corpora of different versions are not mixed
 SETTINGS_FILE = "synthetic.json"
@@ -58,35 +59,41 @@ def synthesise(
         progress: called with the number of finished clips and of all clips.
 
     Raises:
-        UsageError: ``out`` holds something else, or a corpus of other settings.
-        MienError: ``out`` cannot be written.
+        UsageError: ``out`` holds something else, or a corpus of other settings, or another process makes it.
+        MienError: ``out`` cannot be written, or a process died twice over the same subject.
     """
     settings = settings or SyntheticSettings()
     folder = Path(out)
     table = folder / "manifest.csv"
-    _claim(folder, settings)
+    wanted = {"version": VERSION, **settings.model_dump(mode="json")}
+    _refuse_others(folder, wanted)
     if not table.exists():
-        clips = sorted(_made(folder, settings, workers or os.cpu_count() or 1, progress), key=lambda clip: clip.name)
-        _manifest(folder, settings, clips).write(table)
+        with alone(folder):
+            _claim(folder, wanted)
+            clips = list(_made(folder, settings, workers or os.cpu_count() or 1, progress))
+            _manifest(folder, settings, sorted(clips, key=lambda clip: clip.name)).write(table)
     return Manifest.read(table)
 
 
-def _claim(folder: Path, settings: SyntheticSettings) -> None:
-    """Make the folders, or see that they belong to the same corpus."""
+def _refuse_others(folder: Path, wanted: Mapping[str, object]) -> None:
+    """See that a folder is new, or belongs to the same corpus."""
     mark = folder / SETTINGS_FILE
-    wanted = {"version": VERSION, **settings.model_dump(mode="json")}
     if mark.exists():
         found = json.loads(mark.read_text(encoding="utf-8"))
         if found != wanted:
             changed = ", ".join(sorted(key for key in wanted if found.get(key) != wanted[key]))
             raise UsageError(f"{folder} holds a synthetic corpus with another {changed}; give another folder")
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or entries(folder)):
         raise UsageError(f"{folder} is not an empty folder; give a new one for the corpus")
+
+
+def _claim(folder: Path, wanted: Mapping[str, object]) -> None:
+    """Make the folders and say what they are for."""
     try:
         for part in ("clips", "labels"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        write_json(mark, wanted)
+        write_json(folder / SETTINGS_FILE, dict(wanted))
     except OSError as error:
         raise MienError(f"{folder} cannot be written: {error.strerror}") from None
 
@@ -102,18 +109,15 @@ def _made(folder: Path, settings: SyntheticSettings, workers: int, progress: Pro
 
 
 def _by_subject(folder: Path, settings: SyntheticSettings, workers: int) -> Iterator[list[Clip]]:
-    if workers == 1:
-        for subject in range(settings.subjects):
-            yield make_subject(folder, settings, subject)
-        return
-    # spawned, not forked: the caller may have started threads
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(make_subject, folder, settings, subject) for subject in range(settings.subjects)]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def crashed(subject: int) -> list[Clip]:
+        raise MienError(
+            f"{folder}: the process that filmed subject {subject} died twice (out of memory?); start again with the "
+            "same folder and fewer --workers"
+        )
+
+    make = partial(make_subject, folder, settings)
+    for _, clips in map_processes(make, range(settings.subjects), workers, crashed):
+        yield clips
 
 
 def make_subject(folder: Path, settings: SyntheticSettings, subject: int) -> list[Clip]:

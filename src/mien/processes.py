@@ -1,0 +1,32 @@
+"""Processes that end with the one that started them, however that one ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+
+def end_after(gone: Callable[[], object], grace: float = 0.0) -> None:
+    """End this process once ``gone()`` returns; it blocks in a thread of its own until the parent is no more.
+
+    Args:
+        gone: reads from a pipe whose other end the parent alone holds: the system closes it, also when it is killed.
+        grace: seconds that a process with a handler of SIGTERM gets to stop by itself, as a training does that leaves a
+            checkpoint.
+    """
+    threading.Thread(target=_wait, args=(gone, grace), name="end with the parent", daemon=True).start()
+
+
+def _wait(gone: Callable[[], object], grace: float) -> None:
+    gone()
+    until, asked = time.monotonic() + grace, False
+    while time.monotonic() < until:
+        # without a handler it is not, or no longer, waiting to be asked: one that is stopping would be cut off
+        if not asked and callable(signal.getsignal(signal.SIGTERM)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            asked = True
+        time.sleep(0.05)
+    os._exit(1)
