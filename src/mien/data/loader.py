@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from mien.data.annotation import UNLABELLED
 from mien.data.dataset import ClipDataset, Failure, Item
-from mien.data.memory import Slots
+from mien.data.memory import Slots, light
 from mien.data.order import EpochOrder, Key
 from mien.errors import MienError
 from mien.memory import keep_freed_memory
@@ -55,7 +55,10 @@ class _Collate:
 
     def __call__(self, items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
         error = next((item for item in items if isinstance(item, MienError)), None)
-        return error or collate([item for item in items if not isinstance(item, MienError)], self._slots.stack)
+        if error is not None:
+            return error
+        batch = collate([item for item in items if not isinstance(item, MienError)], self._slots.stack)
+        return {key: light(value) for key, value in batch.items()}
 
 
 def _stack(key: str, tensors: list[Tensor], stack: Callable[[list[Tensor]], Any]) -> Any:

@@ -44,7 +44,8 @@ class Pool:
         if size < WORTH:
             return torch.empty(tuple(shape), dtype=dtype)
         fitting = [number for number, memory in enumerate(self._idle) if size <= memory.numel() <= 2 * size]
-        memory = self._idle.pop(fitting[0]) if fitting else torch.empty(size, dtype=torch.uint8)
+        # the one used last, which the processor's caches still hold
+        memory = self._idle.pop(fitting[-1]) if fitting else torch.empty(size, dtype=torch.uint8)
         return lent(memory, shape, dtype, self._back, memory)
 
     def _back(self, memory: Tensor) -> None:
@@ -104,6 +105,26 @@ _SLOTS_OF: weakref.WeakValueDictionary[int, Slots] = weakref.WeakValueDictionary
 
 def _free(taken: Tensor, place: tuple[int, int]) -> None:
     taken[place] = 0
+
+
+def light(tensor: Tensor) -> Any:
+    """In a worker, a small tensor by value; everything else as it is.
+
+    torch gives every tensor between processes memory of its own, whose handle is asked for over a socket: for a few
+    numbers that costs both sides more than the numbers do.
+    """
+    small = get_worker_info() is not None and isinstance(tensor, Tensor) and tensor.nbytes < WORTH
+    return _Light(tensor) if small else tensor
+
+
+class _Light:
+    """A small tensor on its way: unpickled, it is the tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return torch.from_numpy, (self._tensor.numpy(),)
 
 
 class _Sent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from mien.errors import MienError
 from mien.media import HeldFile, VideoReader, open_clip
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_NUMBERS = re.compile(r"(\d+)")
 
 
 class FrameSource(Protocol):
@@ -83,25 +86,56 @@ class FrameFolder:
     """
 
     def __init__(self, path: Path | tuple[HeldFile, ...], fps: float | None = None) -> None:
-        self.files: Sequence[Path | HeldFile] = path if isinstance(path, tuple) else pictures_in(path)
-        self.times: NDArray[np.float64] = np.arange(len(self.files)) / (fps or 25.0)
-        height, width = self._picture(self.files[0]).shape[:2]
-        self.size = (width, height)
+        self._folder = None if isinstance(path, tuple) else path if path.is_dir() else path.parent
+        self._files: Sequence[str | HeldFile] = path if isinstance(path, tuple) else _names_in(path)
+        self.times: NDArray[np.float64] = np.arange(len(self._files)) / (fps or 25.0)
+        with _opened(self._file(0)) as picture:
+            self.size: tuple[int, int] = picture.size
 
     def at_indices(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Frames uint8 ``(T, H, W, 3)``; raises ``MienError`` for damaged pictures and for differing sizes."""
-        pictures = [self._picture(self.files[index]) for index in np.asarray(indices)]
-        sizes = {picture.shape for picture in pictures}
-        if len(sizes) > 1:
-            raise MienError(f"{self.files[0]} and those after it: frames differ in size: {sorted(sizes)}")
-        return np.stack(pictures)
+        wanted = np.asarray(indices)
+        pictures = np.empty((len(wanted), self.size[1], self.size[0], 3), dtype=np.uint8)
+        for place, index in enumerate(wanted):
+            if place and index == wanted[place - 1]:
+                pictures[place] = pictures[place - 1]
+                continue
+            with _opened(self._file(index)) as picture:
+                if picture.size != self.size:
+                    raise MienError(
+                        f"{self._file(index)}: is {_by(picture.size)} pixels, the first picture of its folder "
+                        f"{_by(self.size)}; the frames of a clip are of one size"
+                    )
+                pictures[place] = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+        return pictures
 
-    def _picture(self, file: Path | HeldFile) -> NDArray[np.uint8]:
-        try:
-            with Image.open(io.BytesIO(file.data) if isinstance(file, HeldFile) else file) as picture:
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise MienError(f"{file}: not a readable picture ({error})") from error
+    def _file(self, index: int) -> Path | HeldFile:
+        file = self._files[index]
+        return file if isinstance(file, HeldFile) else Path(self._folder or "", file)
+
+
+@contextmanager
+def _opened(file: Path | HeldFile) -> Iterator[Image.Image]:
+    """A picture, opened; what goes wrong with it becomes a ``MienError``."""
+    try:
+        # formats named: Pillow would look into them in an order of its own, with others before
+        with Image.open(io.BytesIO(file.data) if isinstance(file, HeldFile) else file, formats=_FORMATS) as picture:
+            yield picture
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise MienError(f"{file}: not a readable picture ({error})") from error
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _names_in(path: Path) -> list[str]:
+    if path.is_file():
+        return [path.name]
+    names = [name for name in os.listdir(path) if os.path.splitext(name)[1].lower() in PICTURES]
+    if not names:
+        raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(sorted(PICTURES))})")
+    return sorted(names, key=_natural)
 
 
 def pictures_in(path: Path) -> list[Path]:
@@ -110,10 +144,8 @@ def pictures_in(path: Path) -> list[Path]:
     Raises:
         MienError: there is none.
     """
-    files = [path] if path.is_file() else [file for file in path.iterdir() if file.suffix.lower() in PICTURES]
-    if not files:
-        raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(sorted(PICTURES))})")
-    return sorted(files, key=lambda file: _natural(file.name))
+    folder = path if path.is_dir() else path.parent
+    return [folder / name for name in _names_in(path)]
 
 
 @contextmanager
@@ -150,5 +182,4 @@ def has_clock(row: Row) -> bool:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _NUMBERS.split(name)]
