@@ -47,7 +47,7 @@ from mien.media import VideoReader, VideoWriter
 from mien.models.specification import Inputs, VideoInput
 
 FRAMES, STRIDE, SIZE, BATCH = 16, 4, 160, 8
-WINDOWS = 4  # of every clip in an epoch, so that its beginning and end weigh little
+WINDOWS = 8  # of every clip in an epoch, so that its beginning and end weigh little
 SETTINGS = AugmentationSettings(brightness=0.4, contrast=0.4, saturation=0.4, erase=0.25)
 INPUTS = Inputs(video=VideoInput(frames=FRAMES, stride=STRIDE, size=SIZE, crop=None))
 
@@ -280,7 +280,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison; 0 leaves it out")
     parser.add_argument("--epochs", type=int, default=20, help="over which memory is watched; 0 leaves it out")
     parser.add_argument("--steps", type=int, default=5, help="of a training run; 0 leaves it out")
-    parser.add_argument("--model", default="videomae_base", help="of the training run")
+    models = ["videomae_base", "svfap_base", "maedfer_base"]
+    parser.add_argument("--models", nargs="*", default=models, help="of the training runs")
     parser.add_argument("--folder", type=Path, help="where the material is kept; made once")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -302,14 +303,15 @@ def main() -> None:
             grown = memory(alone, options.epochs)
             print("MiB of a worker after each epoch: " + ", ".join(f"{value:.1f}" for value in grown))
             result["worker_mib"] = grown
-        if options.steps:
-            (Path(scratch) / "training").mkdir()
-            told = trained(alone, options.model, options.workers, options.steps + 1, Path(scratch) / "training")
+        for model in options.models if options.steps else ():
+            out = Path(scratch) / model
+            out.mkdir()
+            told = trained(alone, model, options.workers, options.steps + 1, out)
             print(
-                f"{options.model}, {options.steps} steps of {BATCH} clips: {told['step_seconds']:.2f} s a step, "
+                f"{model}, {options.steps} steps of {BATCH} clips: {told['step_seconds']:.2f} s a step, "
                 f"of it {told['waiting']:.2%} waiting for data"
             )
-            result["training"] = {"model": options.model, **told}
+            result.setdefault("training", {})[model] = told
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from mien.data.boxes import Box, erase_box
-from mien.data.inputs import in_channels, normalise, normalise_, scales
+from mien.data.inputs import in_channels, normalise, scales
 from mien.data.memory import POOL
 from mien.data.settings import AugmentationSettings
 from mien.media.picture import LUMA
 from mien.models.specification import VideoInput
 
+_LUMA = torch.tensor(LUMA, dtype=torch.float32)
+_GREY = torch.ones(1)
 COLOUR, PLACES = "video_colour", "video_places"  # keys of what is left to do
 
 
@@ -66,17 +68,19 @@ def recolour(planes: Tensor, colour: Colour) -> Tensor:
 
 def _linear(planes: Tensor, colour: Colour) -> tuple[Tensor, Tensor]:
     """A colour change of ``planes`` as offset ``(C, 1)`` and matrix ``(C, C)``."""
-    channels = len(planes)
-    weights = torch.tensor(LUMA, dtype=torch.float32) if channels == 3 else torch.ones(1)
-    matrix = (colour.own * torch.eye(channels) + colour.luma * weights.expand(channels, -1)).to(planes.device)
-    middle = weights.to(planes.device) @ planes.mean(dim=(1, 2, 3))
-    return (colour.mean * middle).expand(channels, 1), matrix
+    weights = (_LUMA if len(planes) == 3 else _GREY).to(planes.device)
+    matrix = (colour.luma * weights).repeat(len(planes), 1)
+    matrix.diagonal().add_(colour.own)
+    middle = weights @ planes.mean(dim=(1, 2, 3))
+    return (colour.mean * middle).expand(len(planes), 1), matrix
 
 
-def _recolour_normalised(planes: Tensor, colour: Colour, video: VideoInput, out: Tensor) -> None:
+def _recolour_normalised(
+    planes: Tensor, colour: Colour, video: VideoInput, to_values: tuple[Tensor, Tensor], out: Tensor
+) -> None:
     """``recolour`` and ``normalise`` in one pass over the pixels and one over the values, into ``out``."""
     offset, matrix = _linear(planes, colour)
-    scale, shift = (values.view(-1, 1) for values in scales(video, planes.device))
+    scale, shift = to_values
     flat = out.view(len(planes), -1)
     torch.addmm(offset * scale - shift, matrix * scale, planes.view(len(planes), -1), out=flat)
     for values, mean, std in zip(flat, video.mean, video.std, strict=True):
@@ -159,10 +163,12 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
     shape = (len(clips), len(video.mean), *clips.shape[2:])
     finished = _empty(shape, clips.device)
     lefts = [Left.of(*told) for told in zip(batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True)]
+    scale, shift = scales(video, clips.device)
+    to_values = scale.view(-1, 1), shift.view(-1, 1)
     with _one_thread():
         for clip, values, left in zip(clips, finished, lefts, strict=True):
             if left.shown:
-                _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, values)
+                _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, to_values, values)
                 fill(values, left.hole)
             else:
                 values.zero_()
@@ -181,13 +187,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _finish(clip: Tensor, colour: Colour | None, video: VideoInput, values: Tensor) -> None:
-    """Colour and normalisation of uint8 ``(C, T, H, W)`` into float ``values``; no memory beside where that serves."""
+def _finish(
+    clip: Tensor, colour: Colour | None, video: VideoInput, to_values: tuple[Tensor, Tensor], values: Tensor
+) -> None:
+    """Colour and normalisation of uint8 ``(C, T, H, W)`` into float ``values``; no memory beside where that serves.
+
+    ``to_values`` is what ``scales`` says, as ``(C, 1)``.
+    """
     plain = clip.shape == values.shape and video.channels != "bgr" and video.centre != "clip"
     if plain and colour is None:
-        normalise_(values.copy_(clip), video)
+        flat = values.copy_(clip).view(len(clip), -1)
+        flat.mul_(to_values[0]).sub_(to_values[1])
     elif plain and colour is not None:
-        _recolour_normalised(_empty(clip.shape, clip.device).copy_(clip), colour, video, values)
+        _recolour_normalised(_empty(clip.shape, clip.device).copy_(clip), colour, video, to_values, values)
     else:
         planes = clip.to(torch.float32)
         planes = planes if colour is None else recolour(planes, colour)

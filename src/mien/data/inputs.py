@@ -97,12 +97,6 @@ def normalise(pictures: Tensor, video: VideoInput) -> Tensor:
     return (pictures.transpose(0, 1) * scale).sub_(shift).contiguous()
 
 
-def normalise_(planes: Tensor, video: VideoInput) -> Tensor:
-    """Float ``(C, T, H, W)`` in 0..255, in place: what ``normalise`` gives where ``video.centre`` is the corpus."""
-    scale, shift = scales(video, planes.device)
-    return planes.mul_(scale).sub_(shift)
-
-
 def scales(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor]:
     """Factor and subtrahend ``(C, 1, 1, 1)`` of each channel, which make values of pixels in 0..255."""
     std = torch.tensor(video.std, dtype=torch.float32)

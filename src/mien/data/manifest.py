@@ -87,7 +87,7 @@ class Manifest:
         self.frame = self._normalised(frame)
         self._position = pd.Index(self.frame["id"])
         # A row by way of the table costs ten times what the columns' own arrays cost, for every clip of every batch.
-        self._columns = {column: self.frame[column].array for column in COLUMNS if column in self.frame}
+        self._columns = {column: self.frame[column].array for column in COLUMNS[1:] if column in self.frame}
 
     @classmethod
     def read(cls, path: Path | str) -> Manifest:
@@ -183,7 +183,7 @@ class Manifest:
         path = self._resolve(values["path"])
         assert path is not None
         return Row(
-            id=str(values["id"]),
+            id=id_,
             path=path,
             start=0.0 if start is None else float(str(start)),
             end=math.inf if end is None else float(str(end)),

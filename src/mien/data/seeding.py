@@ -41,4 +41,4 @@ def generator(seed: int, purpose: str, *keys: int | str) -> np.random.Generator:
     """
     text = "\x1f".join([str(int(seed)), purpose, *(f"{type(key).__name__}:{key}" for key in keys)])
     words = np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype="<u4")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(word) for word in words])))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))

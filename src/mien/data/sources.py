@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from mien.errors import MienError
 from mien.media import HeldFile, VideoReader, open_clip
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+_SUFFIXES = tuple(sorted(PICTURES))
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -86,7 +88,7 @@ class FrameFolder:
     """
 
     def __init__(self, path: Path | tuple[HeldFile, ...], fps: float | None = None) -> None:
-        self._folder = None if isinstance(path, tuple) else path if path.is_dir() else path.parent
+        self._folder = "" if isinstance(path, tuple) else path if path.is_dir() else path.parent
         self._files: Sequence[str | HeldFile] = path if isinstance(path, tuple) else _names_in(path)
         self.times: NDArray[np.float64] = np.arange(len(self._files)) / (fps or 25.0)
         with _opened(self._file(0)) as picture:
@@ -109,13 +111,13 @@ class FrameFolder:
                 pictures[place] = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
         return pictures
 
-    def _file(self, index: int) -> Path | HeldFile:
+    def _file(self, index: int) -> str | HeldFile:
         file = self._files[index]
-        return file if isinstance(file, HeldFile) else Path(self._folder or "", file)
+        return file if isinstance(file, HeldFile) else os.path.join(self._folder, file)
 
 
 @contextmanager
-def _opened(file: Path | HeldFile) -> Iterator[Image.Image]:
+def _opened(file: str | HeldFile) -> Iterator[Image.Image]:
     """A picture, opened; what goes wrong with it becomes a ``MienError``."""
     try:
         # formats named: Pillow would look into them in an order of its own, with others before
@@ -132,10 +134,17 @@ def _by(size: tuple[int, int]) -> str:
 def _names_in(path: Path) -> list[str]:
     if path.is_file():
         return [path.name]
-    names = [name for name in os.listdir(path) if os.path.splitext(name)[1].lower() in PICTURES]
+    names = sorted(name for name in os.listdir(path) if name.lower().endswith(_SUFFIXES) and name[0] != ".")
     if not names:
-        raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(sorted(PICTURES))})")
-    return sorted(names, key=_natural)
+        raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(_SUFFIXES)})")
+    return names if _padded(names) else sorted(names, key=_natural)
+
+
+def _padded(names: list[str]) -> bool:
+    """True for sorted names that are in natural order too: alike but for a number of so many digits in one place."""
+    head = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(names[0], names[-1], strict=False)))
+    tail, length = os.path.splitext(names[0])[1], len(names[0])
+    return all(len(name) == length and name[head : -len(tail)].isdecimal() and name.endswith(tail) for name in names)
 
 
 def pictures_in(path: Path) -> list[Path]:
@@ -182,4 +191,4 @@ def has_clock(row: Row) -> bool:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _NUMBERS.split(name)]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _NUMBERS.split(name)]

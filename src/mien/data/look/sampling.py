@@ -49,8 +49,8 @@ def facts_of(row: Row) -> Facts:
     if isinstance(recording, tuple) or is_pictures(row):
         assert not isinstance(recording, HeldFile)
         folder = FrameFolder(recording, row.fps)
-        seconds = len(folder.files) / row.fps if has_clock(row) and row.fps else float("nan")
-        return Facts(seconds, len(folder.files), *folder.size, sound=None)
+        seconds = len(folder.times) / row.fps if has_clock(row) and row.fps else float("nan")
+        return Facts(seconds, len(folder.times), *folder.size, sound=None)
     info = probe(recording)
     if info.picture is None:
         raise MienError(f"{row.path}: holds no picture")
