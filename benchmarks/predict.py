@@ -87,10 +87,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160, help="side of the face crops (DFEW: 160)")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--threads", type=int, help="threads of the model")
-    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    settings = PredictSettings(threads=arguments.threads, bf16=arguments.bf16)
+    settings = PredictSettings(threads=arguments.threads, precision=arguments.precision, device="cpu")
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(arguments.model, arguments.size, Path(folder) / "bundle")
@@ -103,7 +103,7 @@ def main() -> None:
     context = {
         "model": arguments.model,
         "size": arguments.size,
-        "bf16": arguments.bf16,
+        "precision": arguments.precision,
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
     }

@@ -70,6 +70,15 @@ def test_every_form_is_written(bundle: Path, video: Path, tmp_path: Path, monkey
     assert "data:image/jpeg" in (tmp_path / "new" / "folder" / "talk.html").read_text()
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "eaf", "html", "overlay"])
+def test_a_form_alone_makes_the_folder(
+    bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    out = tmp_path / "new" / "folder"
+    assert mien(monkeypatch, "predict", video, "--model", bundle, "--out", out, f"--{form}") == 0
+    assert [path.name for path in out.iterdir()] == ["talk.overlay.mp4" if form == "overlay" else f"talk.{form}"]
+
+
 def test_table_and_report_are_the_default_and_keep_no_pictures(
     bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

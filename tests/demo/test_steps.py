@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mien.data.synthetic import SyntheticSettings
-from mien.demo.report import summary, write_page
+from mien.demo.report import figures, summary, write_page
 from mien.demo.steps import Outcome, run_demo
 from mien.errors import UsageError
 from mien.media import probe
@@ -30,6 +30,10 @@ def test_every_step_leaves_what_the_summary_names(outcome: Outcome) -> None:
         assert path.is_file()
         assert str(path if path.parent != outcome.bundle else outcome.bundle) in text
     assert "trained from scratch" in text
+    told = figures(outcome, page)
+    assert told["files"]["bundle"] == str(outcome.bundle)
+    assert outcome.scratch
+    assert told["figures"]["trained from scratch"]["uar"] == outcome.scratch["uar"].value
     assert "linear probe, one still frame" in page.read_text()
 
 

@@ -11,7 +11,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from mien import __version__
-from mien.errors import MienError
+from mien.errors import MienError, UsageError, nearest
 
 # verb → one-line help. `mien.cli.<verb>` is imported only when the verb runs; it holds a Typer app called `app`.
 VERBS: dict[str, str] = {
@@ -41,9 +41,12 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in VERBS:
+            raise UsageError(f"{args[0]} is no verb; {nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
-            return None
         if _only_listing():
             return TyperCommand(name=cmd_name, help=VERBS[cmd_name])
         command = typer.main.get_command(import_module(f"mien.cli.{cmd_name}").app)
@@ -59,14 +62,20 @@ def _only_listing() -> bool:
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def mien(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    """Read apparent emotion from video of faces, with sound where there is any."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"mien {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def mien(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show where an error comes from; may stand anywhere."),
+) -> None:
+    """Read apparent emotion from video of faces, with sound where there is any."""
 
 
 def run() -> int:
@@ -75,12 +84,30 @@ def run() -> int:
     if debug:
         sys.argv.remove("--debug")
     try:
-        app()
+        return int(app(standalone_mode=False, prog_name="mien") or 0)
     except MienError as error:
         if debug:
             raise
         print(f"mien: {error}", file=sys.stderr)
         return error.exit_code
+    except _BadUsage as error:
+        line = _one_line(error)
+        if line:  # else the help has been printed, as nothing was asked for
+            print(f"mien: {line}", file=sys.stderr)
+        return 2
+    except typer.Abort:
+        print("mien: stopped", file=sys.stderr)
+        return 1
     except SystemExit as exit_:
         return int(exit_.code or 0)
-    return 0
+
+
+# what Typer raises for an unknown option, a missing argument or a value out of range
+_BadUsage: Any = typer.BadParameter.__mro__[1]
+
+
+def _one_line(error: Any) -> str:
+    """What Typer says of a bad call, with the verb whose help says how it is to be, as one line."""
+    message = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+    return f"{message[:1].lower()}{message[1:]}{where}" if message else ""

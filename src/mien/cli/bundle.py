@@ -80,6 +80,7 @@ def push(
     folder: Annotated[Path, typer.Argument(help="Bundle folder.")],
     repository: Annotated[str, typer.Argument(help="owner/name on the hub; made if need be.")],
     public: Annotated[bool, typer.Option("--public", help="Make a new repository public (else private).")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Upload a bundle to a model hub.
 
@@ -87,13 +88,15 @@ def push(
     """
     from mien.checkpoints.hub import push as push_bundle
 
-    typer.echo(push_bundle(folder, repository, private=not public))
+    commit = push_bundle(folder, repository, private=not public)
+    typer.echo(json.dumps({"commit": commit}) if as_json else commit)
 
 
 @app.command()
 def pull(
     hub_id: Annotated[str, typer.Argument(help="owner/name or owner/name@revision.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; left out, the hub's cache.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download a bundle from a model hub.
 
@@ -101,4 +104,5 @@ def pull(
     """
     from mien.checkpoints.hub import pull as pull_bundle
 
-    typer.echo(pull_bundle(hub_id, out))
+    folder = pull_bundle(hub_id, out)
+    typer.echo(json.dumps({"bundle": str(folder)}) if as_json else folder)

@@ -13,7 +13,7 @@ from mien.cli.options import AsJson, Device, Streams, Views, Workers
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: mien calibrate runs/mine --coverage 0.9")
+@app.command()
 def calibrate(
     source: Annotated[
         str, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle; changed in place.")
@@ -35,6 +35,8 @@ def calibrate(
 
     Probabilities then mean what they say, and mien predict abstains from faces unlike those of training and, with
     --coverage, from the least sure answers. Weights stay as they are; so does the most probable class of a view.
+
+    Example: mien calibrate runs/mine --coverage 0.9
     """
     from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.calibrating import calibrate as fit

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import typer
 
-from mien.cli.options import AsJson
+from mien.cli.options import AsJson, ShowFaces
 from mien.cli.progress import progress_bar
 
 Layout = Literal["sewa", "msp", "recola"]
@@ -116,7 +116,7 @@ def synthetic(
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     seconds: float = typer.Option(2.0, help="Length of a video."),
     size: int = typer.Option(128, help="Side of the picture in pixels, even."),
-    workers: int | None = typer.Option(None, min=1, help="Processes; all processors by default."),
+    jobs: int | None = typer.Option(None, "--jobs", "-j", min=1, help="Processes; all processor cores by default."),
     as_json: AsJson = False,
 ) -> None:
     """Make the procedural corpus: real MP4 files with sound, labels over time, and a manifest.
@@ -136,7 +136,7 @@ def synthetic(
         message = problem["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}={problem['input']!r}: {message}" if where else message) from None
     with progress_bar("filming", hidden=as_json) as progress:
-        manifest = synthesise(out, settings, workers, progress)
+        manifest = synthesise(out, settings, jobs, progress)
     table = out / "manifest.csv"
     if as_json:
         typer.echo(json.dumps({"manifest": str(table), "clips": len(manifest)}))
@@ -185,7 +185,7 @@ def divide(
     lowest: list[str] | None = typer.Option(None, help="Train on clips from here on, face_share=0.9; repeatable."),
     highest: list[str] | None = typer.Option(None, help="Train on clips up to here, light=0.9; repeatable."),
     published: bool = typer.Option(False, "--published", help="State shared people instead of refusing them."),
-    seed: int = typer.Option(0, help="Seed of everything random."),
+    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     as_json: AsJson = False,
 ) -> None:
     """Write protocols: every round of a cross-validation, or the manifest's own split.
@@ -239,7 +239,7 @@ def view(
     out: Path | None = typer.Option(None, help="The page; by default look.html beside the manifest."),
     pictures: int = typer.Option(24, min=0, help="Clips on the contact sheet."),
     files: int = typer.Option(300, min=1, help="Clips whose files are opened for lengths and sizes."),
-    show_faces: bool = typer.Option(False, "--show-faces", help="Do not blur the contact sheet."),
+    show_faces: ShowFaces = False,
     as_json: AsJson = False,
 ) -> None:
     """A page on a manifest: classes by part, people, lengths, faces, labels over time, contact sheet.

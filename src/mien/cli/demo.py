@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import typer
+
+from mien.cli.options import AsJson
 
 app = typer.Typer(add_completion=False)
 
@@ -15,6 +18,7 @@ def demo(
     out: Path = typer.Option(Path("mien-demo"), help="Folder for everything that the demo makes."),
     seed: int = typer.Option(0, min=0, help="Seed of the corpus, the training and the intervals."),
     overrides: list[str] = typer.Argument(None, metavar="KEY=VALUE", help="Changes to both training recipes."),
+    as_json: AsJson = False,
 ) -> None:
     """Make a small corpus, pretrain, fine-tune, evaluate and predict, all on this machine, in a few minutes.
 
@@ -23,12 +27,12 @@ def demo(
     Example: mien demo --out mien-demo
     """
     typer.echo("mien demo: some minutes on two processor cores. Loading ...", err=True)
-    from mien.demo.report import summary, write_page
+    from mien.demo.report import figures, summary, write_page
     from mien.demo.steps import run_demo
 
     outcome = run_demo(out, seed, _Teller(), tuple(overrides or ()))
     page = write_page(outcome)
-    typer.echo(summary(outcome, page))
+    typer.echo(json.dumps(figures(outcome, page), indent=1) if as_json else summary(outcome, page))
 
 
 class _Teller:

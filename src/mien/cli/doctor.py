@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 MARKS = {"ok": "+", "absent": "-", "broken": "!"}
 
 
-@app.command(epilog="Examples: mien doctor; mien doctor runs/mine")
+@app.command()
 def doctor(
     run: Annotated[
         Path | None, typer.Argument(metavar="RUN", help="Folder of a run; without it this machine is looked at.")
@@ -32,6 +32,8 @@ def doctor(
     """Look at this machine (versions, codecs, devices, extras, speed), or explain what ails a training run.
 
     Exit code 0: nothing found; 3: warnings; 4: something serious. (1: the work failed, 2: bad usage.)
+
+    Example: mien doctor; mien doctor runs/mine
     """
     code = _machine(speed, as_json) if run is None else _run(run, clips, as_json)
     raise typer.Exit(code)

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from mien.cli.options import Device
+from mien.cli.options import Device, Precision
 from mien.cli.recordings import (
     AsJson,
     Batch,
-    Bfloat16,
     Csv,
     DetectorFile,
     Hop,
@@ -29,7 +28,7 @@ from mien.cli.recordings import (
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: mien embed talk.mp4 --model runs/mine/bundle --out features --parquet")
+@app.command()
 def embed(
     videos: Videos,
     model: Model,
@@ -43,17 +42,19 @@ def embed(
     step: Step = None,
     hop: Hop = None,
     detector: DetectorFile = None,
-    device: Device = "cpu",
-    bf16: Bfloat16 = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
     batch: Batch = None,
     threads: Threads = None,
 ) -> None:
     """Write the encoder's features of every face over time, columns f0, f1, ...
 
     Files are called <name>.features.csv and so on; the table (CSV) is written where no form is named.
+
+    Example: mien embed talk.mp4 --model runs/mine/bundle --out features --parquet
     """
     from mien.inference import embed as read
 
     formats = forms({"csv": csv, "json": as_json, "parquet": parquet}, ["csv"])
-    settings = settings_of(step, hop, detector, device, bf16, batch, threads, features=features)
+    settings = settings_of(step, hop, detector, device, precision, batch, threads, features=features)
     run(videos, model, out, formats, read, settings, as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.cli.options import AsJson, Classes, Device, Groups, Streams, Views, Workers, names
+from mien.cli.options import AsJson, Classes, Device, Groups, Precision, Streams, Views, Workers, names
 from mien.cli.progress import progress_bar
 from mien.errors import UsageError
 from mien.files import check_writable
@@ -50,7 +50,6 @@ AsPublished = Annotated[
     bool, typer.Option("--published", help="The published protocol tests people it trains on: say so, go on.")
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Clips read at once.")]
-Precision = Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave out the smoothing that the bundle holds.")]
 SubmissionFile = Annotated[
     Path | None,
@@ -60,12 +59,10 @@ WithMissing = Annotated[
     bool, typer.Option("--missing", help="Judge with modalities missing too: the published grid, and curves.")
 ]
 Replicates = Annotated[int, typer.Option(min=1, help="Samples of the bootstrap.")]
-Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
 
 
-@app.command(
-    epilog="Example: mien evaluate runs/dfew-fold1 --data dfew/manifest.csv --views 2 --out runs/dfew-fold1/test"
-)
+@app.command()
 def evaluate(
     source: Source,
     data: Data = None,
@@ -95,6 +92,8 @@ def evaluate(
     """Judge a run or bundle: metrics with n and intervals, predictions per clip, pictures and a report.
 
     Clips that cannot be read are listed, never replaced. Clips or people that the weights trained on are refused.
+
+    Example: mien evaluate runs/dfew-fold1 --data dfew/manifest.csv --views 2 --out runs/dfew-fold1/test
     """
     from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.given import is_file, judge_file
@@ -102,8 +101,7 @@ def evaluate(
 
     chosen = {"views": views, "crops": crops, "batch": batch, "workers": workers, "device": device, "raw": raw}
     chosen |= {"precision": precision, "streams": streams, "groups": groups or (), "corpus": corpus, "seed": seed}
-    chosen |= {"replicates": replicates}
-    settings = EvaluationSettings.model_validate(chosen)
+    settings = EvaluationSettings.model_validate(chosen | {"replicates": replicates})
     folder = out or _default_folder(source, split)
     if is_file(source):
         _refuse(source, {"--data": data, "--protocol": protocol, "--submission": submission, "--missing": missing})

@@ -26,7 +26,7 @@ class _Method(StrEnum):
     occlusion = "occlusion"
 
 
-@app.command(epilog="Example: mien explain talk.mp4 --model runs/mine/bundle --method occlusion --out why")
+@app.command()
 def explain(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A recording.")],
     model: Model,
@@ -41,7 +41,7 @@ def explain(
     ] = None,
     hop: Hop = None,
     detector: DetectorFile = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Show where and when a model looked: a heat map in the video (with its sound), a sheet of pictures, a table.
@@ -49,6 +49,8 @@ def explain(
     gradients: what every pixel adds to the answer. rollout: what attention lets through, whatever the answer is.
     occlusion: what the answer loses when places, parts of the face, moments and modalities are hidden. A model of
     feature streams tells what each stream and stretch of time brings.
+
+    Example: mien explain talk.mp4 --model runs/mine/bundle --method occlusion --out why
     """
     from mien.checkpoints.bundle import load
     from mien.explanation.explain import explain as find

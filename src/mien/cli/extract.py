@@ -14,7 +14,7 @@ from mien.cli.progress import progress_bar
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: mien extract corpus/manifest.csv --features visual=bundle:runs/mine,audio=mfcc")
+@app.command()
 def extract(
     data: Annotated[Path, typer.Argument(metavar="MANIFEST", help="Manifest (CSV or Parquet), or data_info.csv.")],
     features: Annotated[
@@ -34,6 +34,8 @@ def extract(
 
     Kinds: bundle:FOLDER (any encoder of mien), logmel, mfcc, vit:, wavlm:, clip:CLIP+ROBERTA (folder or hub id),
     pyfeat, openface:FOLDER, pyfeat-csv:FOLDER, folder:FOLDER (.pt or .npy per clip).
+
+    Example: mien extract corpus/manifest.csv --features visual=bundle:runs/mine,audio=mfcc
     """
     from mien.data.manifest import Manifest
     from mien.data.streams import STORE

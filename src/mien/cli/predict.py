@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import Device
+from mien.cli.options import Device, Precision
 from mien.cli.published import obtain_published
 from mien.cli.recordings import (
     AsJson,
     Batch,
-    Bfloat16,
     Csv,
     DetectorFile,
     Hop,
@@ -30,7 +29,7 @@ from mien.cli.recordings import (
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: mien predict talk.mp4 --model runs/mine/bundle --out results --html --overlay")
+@app.command()
 def predict(
     videos: Videos,
     model: Model,
@@ -48,8 +47,8 @@ def predict(
     step: Step = None,
     hop: Hop = None,
     detector: DetectorFile = None,
-    device: Device = "cpu",
-    bf16: Bfloat16 = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
     batch: Batch = None,
     threads: Threads = None,
     confidence: Annotated[
@@ -64,6 +63,8 @@ def predict(
     Without a form named, the table (CSV) and the report (HTML) are written. Nothing leaves this machine, and no picture
     of a face is kept unless --thumbnails, --overlay or --circumplex asks for it. A published model by name (viper-va)
     is explained, and downloaded once you agree. The column abstain says where the model should not be asked, and why.
+
+    Example: mien predict talk.mp4 --model runs/mine/bundle --out results --html --overlay
     """
     from mien.extraction.published import is_published
     from mien.inference import predict as read
@@ -71,7 +72,7 @@ def predict(
     chosen = {"csv": csv, "json": as_json, "parquet": parquet, "eaf": eaf, "html": html or thumbnails}
     formats = forms(chosen | {"overlay": overlay, "circumplex": circumplex}, ["csv", "html"])
     limits = {"confidence": confidence, "least_face": least_face, "least_light": least_light}
-    settings = settings_of(step, hop, detector, device, bf16, batch, threads, **limits)
+    settings = settings_of(step, hop, detector, device, precision, batch, threads, **limits)
     if is_published(model):
         model = obtain_published(model, yes)
     run(videos, model, out, formats, read, settings, as_json, thumbnails)

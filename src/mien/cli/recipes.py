@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False)
 def recipes(
     what: str = typer.Argument("*", metavar="PATTERN|show|check", help="Which recipes to list, or an action."),
     name: str = typer.Argument("", metavar="NAME", help="show: the recipe; check: pattern, default all."),
-    resolved: bool = typer.Option(False, "--resolved", help="show: with its bases and all defaults written out."),
+    resolved: bool = typer.Option(
+        False, "--resolved", help="show: with bases and defaults written out, as always with --json."
+    ),
     as_json: AsJson = False,
 ) -> None:
     """List the recipes that ship with mien, show one, or check all: load, build, and train a tiny twin for a step.
@@ -23,13 +25,12 @@ def recipes(
     Example: mien recipes 'videomae/*'; mien recipes show videomae/finetune_synthetic; mien recipes check
     """
     from mien.errors import UsageError
-    from mien.training.recipe import dump_recipe, list_recipes, load_recipe, recipe_text
+    from mien.training.recipe import list_recipes
 
     if what == "show":
         if not name:
             raise UsageError("mien recipes show needs the name of a recipe; mien recipes lists them")
-        text = dump_recipe(load_recipe(name), f"{name}, resolved") if resolved else recipe_text(name)
-        typer.echo(text, nl=False)
+        _show(name, resolved, as_json)
         return
     if what == "check":
         _check(name or "*", as_json)
@@ -43,6 +44,15 @@ def recipes(
     width = max(len(recipe.name) for recipe in found)
     for recipe in found:
         typer.echo(f"{recipe.name:<{width}}  {recipe.header.get('Expected', '')}")
+
+
+def _show(name: str, resolved: bool, as_json: bool) -> None:
+    from mien.training.recipe import dump_recipe, load_recipe, recipe_text
+
+    if as_json:
+        typer.echo(json.dumps(load_recipe(name).model_dump(mode="json"), indent=1))
+    else:
+        typer.echo(dump_recipe(load_recipe(name), f"{name}, resolved") if resolved else recipe_text(name), nl=False)
 
 
 def _check(pattern: str, as_json: bool) -> None:

@@ -40,8 +40,7 @@ Parquet = Annotated[bool, typer.Option("--parquet", help="Write <name>.parquet."
 Step = Annotated[str | None, typer.Option(help="Seconds between rows, or frame for a row per frame.")]
 Hop = Annotated[float | None, typer.Option(min=0.001, help="Seconds between windows; default: half a window.")]
 DetectorFile = Annotated[Path | None, typer.Option("--detector", help="YuNet ONNX file; default: mien's detector.")]
-Bfloat16 = Annotated[bool, typer.Option("--bf16", help="Run the model in bfloat16.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="Windows per forward pass.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Windows per forward pass; default: 1 on the CPU, else 8.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores that the model may use; default: all.")]
 
 
@@ -55,7 +54,7 @@ def settings_of(
     hop: float | None,
     detector: Path | None,
     device: str,
-    bf16: bool,
+    precision: str,
     batch: int | None,
     threads: int | None,
     **further: Any,
@@ -63,8 +62,9 @@ def settings_of(
     """Settings from the options that both verbs have, and ``further`` ones by their names in ``PredictSettings``."""
     from mien.inference import PredictSettings
 
-    shared = {"hop": hop, "detector": detector, "device": device, "bf16": bf16, "batch": batch, "threads": threads}
-    return PredictSettings.model_validate({"step": _parse_step(step), **shared, **further})
+    shared = {"hop": hop, "detector": detector, "device": device, "precision": precision}
+    parts = {"batch": batch, "threads": threads}
+    return PredictSettings.model_validate({"step": _parse_step(step), **shared, **parts, **further})
 
 
 def _parse_step(text: str | None) -> Any:
@@ -126,6 +126,7 @@ def write(
     timeline: Timeline, out: Path, name: str, formats: Sequence[str], thumbnails: bool, hidden: bool
 ) -> dict[str, Path]:
     """Write a timeline in every wanted form, as ``<name><suffix>`` in the folder ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
     paths = {form: out / f"{name}{SUFFIXES[form]}" for form in formats}
     for form, path in paths.items():
         if form == "html":

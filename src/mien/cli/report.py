@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from mien.cli.options import AsJson, Classes, Groups, names
+from mien.cli.options import AsJson, Classes, Groups, ShowFaces, names
 from mien.errors import UsageError
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command(epilog="Example: mien report runs/a runs/b runs/c --out comparison/report.html")
+@app.command()
 def report(
     sources: Annotated[
         list[Path],
@@ -32,12 +32,14 @@ def report(
         Literal["pca", "tsne", "umap"],
         typer.Option("--map", help="How features come to a plane; tsne and umap need their packages."),
     ] = "pca",
-    faces: Annotated[bool, typer.Option("--show-faces", help="Do not blur the pictures of the hardest clips.")] = False,
+    faces: ShowFaces = False,
     as_json: AsJson = False,
 ) -> None:
     """Put results on one page that works offline and prints well; several systems stand side by side.
 
     The same tables are written as CSV, LaTeX and Markdown to the folder tables beside the page.
+
+    Example: mien report runs/a runs/b runs/c --out comparison/report.html
     """
     from mien.evaluation.report import Look, load_source, write_report
 

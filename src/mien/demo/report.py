@@ -6,6 +6,7 @@ import os
 from html import escape
 from importlib.resources import files as resources
 from pathlib import Path
+from typing import Any
 
 from mien.demo.steps import Outcome
 from mien.evaluation.report import interval_text
@@ -49,6 +50,18 @@ def summary(out: Outcome, page: Path) -> str:
         f"  mien predict talk.mp4 --model {out.bundle} --out readings --html --overlay",
     ]
     return "\n".join(lines)
+
+
+def figures(out: Outcome, page: Path) -> dict[str, Any]:
+    """The same for machines: UAR by model, with n and interval where clips were judged; times; where the files are."""
+    scores: dict[str, Any] = {}
+    for text, value, result in rows(out):
+        scores[text] = {"uar": value}
+        if result is not None:
+            low, high = result["uar"].interval.low, result["uar"].interval.high
+            scores[text] |= {"n": result["uar"].n, "low": low, "high": high}
+    paths = {"report": page, "timeline": out.table, "curves": out.curves, "overlay": out.overlay, "bundle": out.bundle}
+    return {"figures": scores, "seconds": out.seconds, "files": {name: str(path) for name, path in paths.items()}}
 
 
 def gain(out: Outcome) -> str:

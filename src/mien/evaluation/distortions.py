@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mien.data.modalities import modalities_of, take_out
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 
 Distortion = Literal["absent", "zeros", "noise", "addnoise"]
 DISTORTIONS: tuple[Distortion, ...] = ("absent", "zeros", "noise", "addnoise")
@@ -39,7 +39,7 @@ def keep_only(
     if keep == "both" or distortion is None:
         return dict(batch)
     if distortion not in DISTORTIONS:
-        raise UsageError(f"distortion {distortion!r} is not known; choose from {', '.join(DISTORTIONS)}")
+        raise UsageError(f"distortion {distortion!r} is not known; {nearest(distortion, DISTORTIONS)}")
     changed = dict(batch)
     for name in names:
         if name == keep:

@@ -8,7 +8,6 @@ Sources: UAR and WAR as in speech emotion challenges (Schuller et al. 2009); CCC
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 from mien.evaluation import calibration
 from mien.evaluation.tallies import (
     Floats,
@@ -295,6 +294,5 @@ CALIBRATION = ("ece", "brier", "log_loss", "doubt_auc")
 def metric(name: str) -> Metric:
     """A registered metric; raises ``UsageError`` naming near ones."""
     if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=3) or sorted(METRICS)
-        raise UsageError(f"metric {name!r} is not known; did you mean {', '.join(near)}?")
+        raise UsageError(f"metric {name!r} is not known; {nearest(name, METRICS, most=3)}")
     return METRICS[name]

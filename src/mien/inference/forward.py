@@ -106,7 +106,8 @@ class Reader(Protocol):
 
 
 def _precision(settings: PredictSettings) -> torch.autocast:
-    return torch.autocast(device_named(settings.device).type, dtype=torch.bfloat16, enabled=settings.bf16)
+    kind = device_named(settings.device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=settings.precision == "bf16")
 
 
 class Batches(Generic[Key]):

@@ -29,7 +29,7 @@ class PredictSettings(BaseModel):
             bundle, if anything.
         detector: path of a YuNet ONNX file; None takes the MTCNN that ships with mien.
         device: where the model runs: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is one.
-        bf16: run the model in bfloat16 (autocast): faster on hardware that has it, values change in the third digit.
+        precision: ``fp32``, or ``bf16`` (autocast): faster on hardware that has it, values change in the third digit.
         threads: windows that the CPU works on side by side, each on one core. None: as many as there are cores.
     """
 
@@ -45,6 +45,6 @@ class PredictSettings(BaseModel):
     least_light: float = Field(default=LEAST_LIGHT, ge=0, le=255)
     confidence: float | None = Field(default=None, ge=0, le=1)
     detector: Path | None = None
-    device: str = "cpu"
-    bf16: bool = False
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = Field(default=None, ge=1)

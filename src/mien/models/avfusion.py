@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 from mien.faces.recipe import CropRecipe
 from mien.models.branches import (
     Absent,
@@ -124,7 +124,7 @@ class AudioVisualFusion(Encoder):
     def __init__(self, sound: Branch, video: Branch, fusion: Fusion, heads: int = 1) -> None:
         super().__init__()
         if fusion not in FUSIONS:
-            raise UsageError(f"fusion {fusion!r} is not known; choose from {', '.join(FUSIONS)}")
+            raise UsageError(f"fusion {fusion!r} is not known; {nearest(fusion, FUSIONS)}")
         self.sound = sound
         self.video = video
         self.fusion = fusion

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any, TypeVar
 
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 from mien.models.contract import Encoder
 from mien.models.specification import Inputs, StreamInput
 
@@ -65,8 +64,9 @@ def list_models(pattern: str = "*") -> list[str]:
 def _known(name: str) -> str:
     _load()
     if name not in _builders:
-        near = difflib.get_close_matches(name, _builders, n=3) or sorted(_builders)
-        raise UsageError(f"model {name!r} is not registered; did you mean {', '.join(near)}? (mien models lists all)")
+        raise UsageError(
+            f"model {name!r} is not registered; {nearest(name, _builders, most=3)} (mien models lists all)"
+        )
     return name
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 from mien.models.specification import VideoInput
 from mien.pretext.byol import byol
 from mien.pretext.contract import ClipExtras, Moment, Pretext
@@ -30,8 +29,7 @@ def create_pretext(
 ) -> Pretext:
     """Build a pretext by its kind; ``options`` are the keyword arguments of its builder in ``PRETEXTS``."""
     if kind not in PRETEXTS:
-        near = difflib.get_close_matches(kind, PRETEXTS, n=1) or sorted(PRETEXTS)
-        raise UsageError(f"pretext {kind!r} is not known; did you mean {', '.join(near)}?")
+        raise UsageError(f"pretext {kind!r} is not known; {nearest(kind, PRETEXTS)}")
     try:
         return PRETEXTS[kind](model, arguments, video, **(options or {}))
     except TypeError as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 
 O = TypeVar("O", bound="HeadOptions")  # noqa: E741
 
@@ -37,8 +36,7 @@ def read_options(schema: type[O], given: dict[str, Any], kind: str) -> O:
     """Options of a task as an object; raises ``UsageError`` for what is unknown or out of range."""
     for name in given:
         if name not in schema.model_fields:
-            near = difflib.get_close_matches(name, schema.model_fields, n=1) or sorted(schema.model_fields)
-            raise UsageError(f"task {kind!r} has no option {name!r}; did you mean {', '.join(near)}?")
+            raise UsageError(f"task {kind!r} has no option {name!r}; {nearest(name, schema.model_fields)}")
     try:
         return schema.model_validate(given)
     except ValidationError as error:

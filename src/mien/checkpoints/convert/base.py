@@ -16,7 +16,7 @@ from torch import Tensor
 import mien.checkpoints.convert as package
 from mien.checkpoints.convert.renaming import Renaming
 from mien.checkpoints.reading import Foreign, read_foreign
-from mien.errors import MienError, UsageError
+from mien.errors import MienError, UsageError, nearest
 from mien.models.specification import Inputs, TaskConfig
 
 Form = Literal["finetuned", "pretraining"]
@@ -137,6 +137,6 @@ def systems() -> list[str]:
 def get_converter(system: str) -> Converter:
     """The converter of a system; ``UsageError`` lists those that there are."""
     if system not in systems():
-        raise UsageError(f"system {system!r} has no converter; choose from {', '.join(systems())}")
+        raise UsageError(f"system {system!r} has no converter; {nearest(system, systems())}")
     converter: Converter = import_module(f"mien.checkpoints.convert.{system}").CONVERTER
     return converter

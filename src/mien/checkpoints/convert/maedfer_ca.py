@@ -12,7 +12,7 @@ from mien.checkpoints.convert.maedfer import CONVERTER as PLAIN
 from mien.checkpoints.convert.maedfer import encoder_rules
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.checkpoints.convert.videomae import block_rules
-from mien.errors import MienError, UsageError
+from mien.errors import MienError, UsageError, nearest
 
 # what the published variants are called (with the sizes in brackets that its folders carry) → registered name
 VARIANTS = {"add": "maedfer_ca_add", "add(pos)": "maedfer_ca_add_pos", "cat": "maedfer_ca_cat"}
@@ -37,7 +37,7 @@ class MAEDFERCAConverter(Converter):
         antialias = bool(given.pop("antialias", False))
         known = VARIANTS | dict.fromkeys(LARGE_REGIONS, VARIANTS["add"])
         if variant not in known:
-            raise UsageError(f"{variant!r} is no variant of MAE-DFER-CA; choose from {', '.join(known)}")
+            raise UsageError(f"{variant!r} is no variant of MAE-DFER-CA; {nearest(variant, known)}")
         return _joined(PLAIN.plan_arguments(given), known[variant], antialias)
 
     def plan_state(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> Plan:

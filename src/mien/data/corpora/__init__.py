@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
 from mien.data.corpora.contract import Choice, Corpus, Counts, Finding, Label, Scan
-from mien.errors import UsageError
+from mien.errors import UsageError, nearest
 
 __all__ = ["Choice", "Corpus", "Counts", "Finding", "Label", "Scan", "corpora", "get_corpus"]
 
@@ -30,7 +29,5 @@ def get_corpus(name: str) -> Corpus:
     known = corpora()
     wanted = name.strip().lower().replace("_", "-")
     if wanted not in known:
-        near = get_close_matches(wanted, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise UsageError(f"no corpus {name!r}; {hint}")
+        raise UsageError(f"no corpus {name!r}; {nearest(wanted, known)}")
     return known[wanted]
