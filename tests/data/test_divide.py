@@ -68,7 +68,7 @@ def test_leaks_are_reported_with_everything_shared(tmp_path: Path) -> None:
         ("content", ("r0 = r3",)),
     ]
     assert report.betrayed == ("split",)
-    assert "LEAK: training and test share 1 content(s): r0 = r3" in report.text()
+    assert "LEAK: training and test share 1 file(s) of equal content: r0 = r3" in report.text()
     assert "LEAK: training and test share 1 source" not in report.text()
     clean = report_leaks(path, [])
     assert clean.betrayed == ()

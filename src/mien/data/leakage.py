@@ -39,7 +39,8 @@ class Overlap:
     def text(self) -> str:
         """One sentence with up to three examples."""
         example = ", ".join(self.values[:3]) + (", ..." if len(self.values) > 3 else "")
-        return f"{self.parts[0]} and {self.parts[1]} share {len(self.values):,} {self.noun}(s): {example}"
+        noun = "file(s) of equal content" if self.noun == "content" else f"{self.noun}(s)"
+        return f"{self.parts[0]} and {self.parts[1]} share {len(self.values):,} {noun}: {example}"
 
 
 def overlaps(protocol: Protocol, manifest: Manifest, content: bool = False) -> list[Overlap]:
@@ -85,7 +86,7 @@ def leaks(protocol: Protocol, manifest: Manifest, published: bool) -> tuple[str,
         if by == "fold" and not published:
             raise UsageError(
                 f"{manifest.name}: cross-validation needs the column 'subject' to show that nobody trains and tests; "
-                "add it, or set protocol.published = true if these are the corpus's published folds"
+                "add it, or set protocol.published = true (--published) if these are the corpus's published folds"
             )
         notes.append("subjects are unknown: training and test may show the same people")
     return tuple(notes)
@@ -133,6 +134,6 @@ def _judge(overlap: Overlap, refuse: bool, published: bool) -> str:
     if refuse:
         raise UsageError(
             f"{overlap.text}; figures would not hold for unseen people. Divide by subject (protocol.by = subject), or "
-            "set protocol.published = true if the corpus's published protocol does this"
+            "set protocol.published = true (--published) if a published protocol does this, which results then state"
         )
     return f"{overlap.text}{', as in the published protocol' if published else ''}"

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from tests.data.corpora.building import frames, touch, write
 from tests.data.corpora.miniatures import (
+    avcaffe,
     crema_d,
     dfew,
     enterface05,
@@ -93,6 +94,8 @@ def test_crema_d_votes_and_pointers(tmp_path: Path) -> None:
     rows = corpus.scan(tmp_path, label="perceived").frame.set_index("id")["label"]
     # 1001_DFA_NEU_XX has a tie; 1091_ITH_SAD_XX was seen as neutral.
     assert rows.to_dict() == {"1001_IEO_ANG_LO": "angry", "1019_TIE_HAP_XX": "happy", "1091_ITH_SAD_XX": "neutral"}
+    told = [one for one in corpus.scan(tmp_path, label="perceived").findings if one.items == ("1001_DFA_NEU_XX",)]
+    assert [one.text for one in told] == ["1 clip(s) without a single winner are left out"]
     (tmp_path / "SentenceFilenames.csv").unlink()
     assert any("was not checked clip by clip" in finding.text for finding in corpus.scan(tmp_path).findings)
     write(tmp_path, "VideoFlash/1001_IEO_ANG_LO.flv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
@@ -205,6 +208,26 @@ def test_subjects_by_names_need_one_group_that_finds_somebody(pattern: str, tmp_
         get_corpus("class-folders").scan(tmp_path, subject=pattern)
     unknown = get_corpus("class-folders").scan(tmp_path)
     assert any("subjects are unknown" in one.text for one in unknown.findings)
+
+
+def test_a_single_class_is_told(tmp_path: Path) -> None:
+    """The commonest mistake with class folders is to name one of them."""
+    touch(tmp_path, "happy/s1/a.mp4", "happy/s2/a.mp4")
+    scan = get_corpus("class-folders").scan(tmp_path, subject=r"/(s\d)/")
+    assert [one.line for one in scan.findings] == [
+        "'happy' is the only class; give the folder that holds a folder for each class"
+    ]
+
+
+def test_avcaffe_faces_have_sixteen_frames_a_second(tmp_path: Path) -> None:
+    avcaffe(tmp_path)
+    frames(
+        tmp_path, [f"data/images/shorter_segments_face/{task}/clip_1" for task in ("aiim001/task_1", "aiim003/task_2")]
+    )
+    scan = get_corpus("avcaffe").scan(tmp_path, pictures="faces")
+    assert scan.cropped
+    assert scan.frame["id"].tolist() == ["aiim001/task_1/clip_1", "aiim003/task_2/clip_1"]
+    assert set(scan.frame["fps"]) == {16.0}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def look(survey: Survey) -> pd.DataFrame:
     frame = pd.DataFrame({"id": list(found), "path": list(found.values())})
     frame["group"] = frame["id"].str.extract(r"^(aiim\d{3}/task_\d)", expand=False)
     if lost := sorted(set(ratings.index) - set(frame["group"])):
-        survey.say("error", f"{len(lost):,} of {len(ratings):,} rated tasks have no clip; unpack them", lost)
+        survey.say("error", f"{len(lost):,} of {len(ratings):,} rated tasks have no clip", lost, "unpack them")
     rated = frame["group"].isin(ratings.index)
     if not rated.all():
         survey.say("warning", f"{int((~rated).sum()):,} clips have no rating and are left out", frame["id"][~rated])
@@ -43,7 +43,7 @@ def look(survey: Survey) -> pd.DataFrame:
     frame["subject"] = frame["group"].str.slice(0, 7)
     frame["split"] = ["test" if name[4:] in TEST else "train" for name in frame["subject"]]
     survey.variant = pictures
-    return frame
+    return frame.assign(fps=16.0) if pictures == "faces" else frame
 
 
 def _ratings(survey: Survey) -> pd.DataFrame:

@@ -25,6 +25,11 @@ def look(survey: Survey) -> pd.DataFrame:
     tables = [_clips(survey, part).assign(split=_PARTS[part.name.lower()]) for part in sorted(parts)]
     rows = pd.concat(tables, ignore_index=True) if tables else _clips(survey, survey.root)
     survey.cropped = survey.choices["faces"] == "yes"
+    if rows["label"].nunique() == 1:
+        only = rows["label"].iloc[0]
+        survey.say(
+            "warning", f"{only!r} is the only class", remedy="give the folder that holds a folder for each class"
+        )
     return with_subjects(survey, rows)
 
 
@@ -64,7 +69,7 @@ CHOICES = (
 CORPUS = Corpus(
     name="class-folders",
     title="Any corpus with a folder per class",
-    paper="-",
+    paper="",
     licence="yours",
     access="yours",
     layout="""\

@@ -97,19 +97,20 @@ class Finding:
             published; ``note``: good to know.
         text: one sentence.
         items: all names that it is about.
+        remedy: what to do about it.
     """
 
     level: Level
     text: str
     items: tuple[str, ...] = ()
+    remedy: str = ""
 
     @property
     def line(self) -> str:
-        """The sentence with up to three of the names."""
-        if not self.items:
-            return self.text
+        """The sentence with up to three of the names, and the remedy."""
         more = ", ..." if len(self.items) > 3 else ""
-        return f"{self.text}: {', '.join(self.items[:3])}{more}"
+        names = f": {', '.join(self.items[:3])}{more}" if self.items else ""
+        return f"{self.text}{names}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,16 @@ def look(survey: Survey) -> pd.DataFrame:
     rows["label"] = survey.label_of(rows.pop("code"), folder)
     rows["fold"] = [_fold(int(actor)) for actor in rows["subject"]]
     rows = _with_people(survey, rows)
+    left_out: set[str] = set()
     if survey.choices["label"] == "perceived":
         rows = _perceived(survey, rows)
+        left_out = set(listed) - set(rows["id"])
         survey.variant = ""
     if survey.choices["damaged"] == "drop":
         rows = rows[~rows["id"].isin(CORPUS.known)].reset_index(drop=True)
-        found = {name: path for name, path in found.items() if name not in CORPUS.known}
+        left_out |= set(CORPUS.known)
         survey.variant = survey.variant and "intended, without known damage"
+    found = {name: path for name, path in found.items() if name not in left_out}
     return survey.match(rows, found, folder, archive="VideoFlash (git lfs pull)")
 
 

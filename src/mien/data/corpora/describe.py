@@ -66,10 +66,10 @@ def describe(corpus: Corpus) -> str:
 
 def _counted(counts: Counts) -> Iterator[str]:
     if counts.total is not None:
-        people = f", {counts.subjects} subjects" if counts.subjects else ""
+        people = f", {counts.subjects:,} subjects" if counts.subjects else ""
         yield f"  {counts.total:,} clips{people}"
     elif counts.subjects:
-        yield f"  {counts.subjects} subjects"
+        yield f"  {counts.subjects:,} subjects"
     if counts.parts and counts.by == "fold":
         sizes = (f"{fold}: {counts.training(fold):,}/{size:,}" for fold, size in counts.parts.items())
         yield from _wrapped("  folds (training/test) ", "  ".join(sizes))

@@ -35,7 +35,7 @@ def look(survey: Survey) -> pd.DataFrame:
 CORPUS = Corpus(
     name="frame-folders",
     title="Any corpus with a folder of frames per clip",
-    paper="-",
+    paper="",
     licence="yours",
     access="yours",
     layout="""\

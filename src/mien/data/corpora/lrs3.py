@@ -21,12 +21,12 @@ def look(survey: Survey) -> pd.DataFrame:
     clips: dict[str, str] = {}
     texts: dict[str, str] = {}
     for name in wanted:
-        folder = survey.folder(name, what=f"{name}/<talk>/<number>.mp4 and .txt")
+        folder = survey.folder(name, what=f"{name}/<talk>/<number>.mp4 and .txt; or choose another part")
         key = partial(_key, name)
         clips |= survey.clips(folder, (".mp4",), key)
         texts |= survey.clips(folder, (".txt",), key)
     if silent := sorted(set(clips) - set(texts)):
-        survey.say("error", f"{len(silent):,} clip(s) have no text file; unpack lrs3_v0.4_txt.zip", silent)
+        survey.say("error", f"{len(silent):,} clip(s) have no text file", silent, "unpack lrs3_v0.4_txt.zip")
     listed = pd.DataFrame({"id": sorted(set(texts) | set(clips))})
     places = listed["id"].str.split("/")
     listed = listed.assign(set=places.str[0], split=places.str[0].map(_SETS), group=places.str[1])

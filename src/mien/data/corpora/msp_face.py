@@ -24,9 +24,9 @@ _LINKS = "videos by the links (dead links are normal)"
 
 def look(survey: Survey) -> pd.DataFrame:
     """Labelled segments with the official partition; what lies on disk is a segment, or the video that it is cut of."""
-    file = survey.file("label_consensus.json", "labels_concensus.json", what="Labels")
+    file = survey.file("label_consensus.json", "labels_concensus.json", what="Labels/label_consensus.json")
     rows = _consensus(file)
-    parts = survey.file("Partitions.txt", what="Doc")
+    parts = survey.file("Partitions.txt", what="Doc/Partitions.txt, the official parts")
     listed = read_list(parts, ("split", "file"), ";")
     split = pd.Series(listed["split"].str.lower().map(_SPLITS).to_numpy(), [Path(name).stem for name in listed["file"]])
     rows["split"] = rows["id"].map(split[~split.index.duplicated()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,8 @@ def write_official(
     lost = scan.of_level("error")
     if lost and not partial:
         raise MienError(
-            f"{root}: {lost[0].line} (all in {out / 'findings.json'}); `mien corpora show {corpus.name}` says "
-            "whom to ask; or take what is there with --partial, which results then say"
+            f"{root}: {lost[0].line}, or take what is there with --partial, which results then say (all names in "
+            f"{out / 'findings.json'}; `mien corpora show {corpus.name}` says whom to ask)"
         )
     file = out / ("corpus.csv" if uncut and not scan.cropped else "manifest.csv")
     frame = _with_labels(scan, out, corpus.chosen(choices or {})).assign(corpus=corpus.name)
@@ -112,7 +112,11 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
         return ()
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return tuple(Finding(one["level"], one["text"], tuple(one["items"])) for one in content["findings"])
+        findings = (
+            Finding(one["level"], one["text"], tuple(one["items"]), one.get("remedy", ""))
+            for one in content["findings"]
+        )
+        return tuple(findings)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: not what mien prepare wrote ({error}); remove it and prepare again") from None
 
@@ -137,5 +141,5 @@ def _made(table: Manifest, settings: ProtocolSettings, corpus: Corpus, notes: tu
 
 
 def _write_findings(corpus: Corpus, scan: Scan, out: Path) -> None:
-    findings = [{"level": one.level, "text": one.text, "items": list(one.items)} for one in scan.findings]
+    findings = [asdict(one) for one in scan.findings]
     write_json(out / "findings.json", {"corpus": corpus.name, "findings": findings})

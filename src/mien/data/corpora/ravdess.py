@@ -73,7 +73,7 @@ def _with_sound(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
     audio = rows["group"].map(sounds)
     if audio.isna().any():
         lost = rows["group"][audio.isna()]
-        survey.say("error", f"{len(lost):,} take(s) have no wav file; unpack Audio_*_Actors_01-24.zip", lost)
+        survey.say("error", f"{len(lost):,} take(s) have no wav file", lost, "unpack Audio_*_Actors_01-24.zip")
     return rows.assign(audio=audio)[audio.notna()].reset_index(drop=True)
 
 

@@ -27,7 +27,7 @@ def look(survey: Survey) -> pd.DataFrame:
     rated = _both(survey, ratings, r"P\d+", ".csv")
     rows = pd.DataFrame({"id": list(rated), "subject": list(rated)})
     if absent := sorted({f"P{number}" for number in PUBLIC} - set(rated)):
-        survey.say("error", f"{len(absent)} of 23 people have no ratings; unpack RECOLA-Annotation", absent)
+        survey.say("error", f"{len(absent)} of 23 people have no ratings", absent, "unpack RECOLA-Annotation")
     rows = _with_groups(survey, rows)
     videos = survey.folder("RECOLA-Video-recordings", what="P16.mp4 and so on")
     rows = survey.match(rows, survey.clips(videos, _VIDEOS), videos, archive="RECOLA-Video-recordings", of="rated")

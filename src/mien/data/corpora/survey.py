@@ -59,9 +59,9 @@ class Survey:
         self._findings: list[Finding] = []
         self.listing: pd.DataFrame | None = None
 
-    def say(self, level: Level, text: str, items: Iterable[str] = ()) -> None:
+    def say(self, level: Level, text: str, items: Iterable[str] = (), remedy: str = "") -> None:
         """Record a finding, once."""
-        if (finding := Finding(level, text, tuple(items))) not in self._findings:
+        if (finding := Finding(level, text, tuple(items), remedy)) not in self._findings:
             self._findings.append(finding)
 
     def folder(self, *names: str, inside: Path | None = None, what: str = "") -> Path:
@@ -147,7 +147,7 @@ class Survey:
         self.listing = listed if self.listing is None else self.listing
         path = listed["id"].map(dict(found))
         missing = sorted(listed["id"][path.isna()])
-        place = "." if where == self.root else where.relative_to(self.root)
+        place = self.root.name if where == self.root else where.relative_to(self.root)
         if len(missing) == len(listed):
             raise UsageError(
                 f"{where}: none of the {len(listed):,} {of} clips of {self.corpus.name} is here, for example "
@@ -161,7 +161,7 @@ class Survey:
         if lost:
             level: Level = "warning" if self.corpus.patchy else "error"
             share = f"{len(lost):,} of {len(listed):,} {of} clips ({100 * len(lost) / len(listed):.2g} %)"
-            self.say(level, f"{share} are not in {place}; unpack {archive}", lost)
+            self.say(level, f"{share} are not in {place}", lost, f"unpack {archive}")
         extra = sorted(set(found) - set(listed["id"]))
         if extra and unlisted:
             self.say(unlisted, f"{len(extra):,} clip(s) in {place} are in no list and are left out", extra)

@@ -39,9 +39,8 @@ def _part(survey: Survey, part: str, people: pd.DataFrame | None) -> pd.DataFram
     if people is not None:
         theirs = set(people.index[people["set"] == part])
         if lost := sorted(theirs - set(frame["subject"])):
-            survey.say(
-                "error", f"{len(lost):,} of {len(theirs):,} people of {part} are not there; unpack the rest", lost
-            )
+            count = f"{len(lost):,} of {len(theirs):,} people of {part} are not there"
+            survey.say("error", count, lost, f"unpack the rest of vox2_{part}_mp4.zip")
         frame["sex"] = frame["subject"].map(people["gender"])
     return frame
 
