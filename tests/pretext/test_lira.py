@@ -94,17 +94,37 @@ def test_differences_are_slopes() -> None:
 def test_targets_are_standardised_by_all_that_was_heard() -> None:
     torch.manual_seed(0)
     standard, rows = Standard(3), 5 * torch.randn(600, 3) - torch.tensor([50.0, 0.0, 7.0])
-    first = standard(rows[:100])
+    here = torch.ones(600, dtype=torch.bool)
+    first = standard(rows[:100], here[:100])
     assert first.mean(0).abs().max() < 1e-4
     for part in (rows[:100], rows[100:250], rows[250:]):
         standard._pending.clear()
-        standard(part)
+        standard(part, here[: len(part)])
         standard.note()
     torch.testing.assert_close(standard.mean, rows.mean(0))
     torch.testing.assert_close(standard.variance, rows.var(0, correction=0))
     torch.testing.assert_close(
-        standard.eval()(rows), (rows - rows.mean(0)) / rows.std(0, correction=0), rtol=1e-3, atol=1e-3
+        standard.eval()(rows, here), (rows - rows.mean(0)) / rows.std(0, correction=0), rtol=1e-3, atol=1e-3
     )
+
+
+def test_frames_without_sound_leave_no_trace_in_the_statistics() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, present = torch.randn(4, 6, 3, generator=generator), torch.rand(4, 6, generator=generator) < 0.5
+    alone, gaps = Standard(3), Standard(3)
+    for noisy in (rows, rows + 1):
+        there = torch.where(present[..., None], noisy, 1e6)
+        told, wanted = gaps(there, present), alone(noisy[present], torch.ones(int(present.sum()), dtype=torch.bool))
+        torch.testing.assert_close(told[present], wanted)
+        for one in (alone, gaps):
+            one.note()
+    torch.testing.assert_close(gaps.mean, alone.mean)
+    torch.testing.assert_close(gaps.variance, alone.variance)
+    before = gaps.variance.clone()
+    gaps(rows, torch.zeros_like(present))
+    gaps.note()
+    assert torch.equal(gaps.variance, before)
+    assert int(gaps.count) == 2 * int(present.sum())
 
 
 @pytest.mark.parametrize("target", ["log_mel", "mfcc"])

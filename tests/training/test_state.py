@@ -42,6 +42,18 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+def test_all_that_belongs_to_a_parameter_comes_back_where_it_lies(tmp_path: Path) -> None:
+    """Fused kernels of a GPU read AdamW's step counter there; from the processor's memory they cannot."""
+    model, optimiser = trained()
+    write_state(tmp_path / "last", State(), model, optimiser, None)
+    there = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to("meta")
+    other = torch.optim.AdamW(parameter_groups(there, 0.1))
+    read_state(tmp_path / "last", there, other)
+    devices = {name: value.device.type for state in other.state.values() for name, value in state.items()}
+    assert devices == {"step": "meta", "exp_avg": "meta", "exp_avg_sq": "meta"}
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last"
     write_tensors(path, {"a": torch.ones(2)}, {})

@@ -173,7 +173,7 @@ class AudioVisualFusion(Encoder):
         """New values of the same steps; those that are not present stay empty."""
         if steps.present is not None:
             values = values * steps.present[..., None]
-        return Steps(values, steps.present, steps.there)
+        return Steps(values, steps.present, steps.there, steps.rows)
 
     def _face(self) -> Encoder | None:
         encoder = getattr(self.video, "encoder", None)

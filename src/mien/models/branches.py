@@ -28,11 +28,14 @@ class Steps:
         present: ``(B, T)`` bool, steps that say something; None where nothing is marked, and all of them count.
         there: ``(B,)`` bool, clips that have the modality at all; None as above. For the others the first step is
             learned, counts as present and is the only one that does.
+        rows: ``(K,)`` numbers of the clips that are ``there``; None as above. They are found once, since that waits for
+            the device.
     """
 
     values: Tensor
     present: Tensor | None = None
     there: Tensor | None = None
+    rows: Tensor | None = None
 
     def mean(self) -> Tensor:
         """Mean over the steps that are present, ``(B, W)``."""
@@ -135,23 +138,28 @@ class TemporalBranch(Branch):
                 x = next(self.parameters()).new_zeros(batch, *self.blank)
             return Steps(self._enter(x))
         if x is None:
-            there = torch.zeros(batch, dtype=torch.bool, device=self.stand_in[0].device)
-            return self._filled(None, None, there, 0)
+            return self._absent(torch.zeros(batch, dtype=torch.bool, device=self.stand_in[0].device), 0)
         if present is None:
-            present = torch.ones(batch, 1, dtype=torch.bool, device=x.device)
+            there = torch.ones(batch, dtype=torch.bool, device=x.device)
+            return self._filled(self._enter(x, there[:, None]), there[:, None], there, None, 0)
         there = present.any(dim=1)
-        if not there.any():
-            return self._filled(None, None, there, 0)
-        return self._filled(self._enter(x[there], present[there]), present, there, 0)
+        rows = there.nonzero()[:, 0]
+        if not len(rows):
+            return self._absent(there, 0)
+        return self._filled(self._enter(x[rows], present[rows]), present, there, rows, 0)
 
     def second(self, steps: Steps) -> Steps:
         """See ``Branch.second``."""
         if steps.there is None:
             return Steps(self._convolve(1, steps.values))
-        rows, values = steps.there, None
-        if rows.any() and steps.present is not None:
-            values = self._convolve(1, _levelled(steps.values[rows], steps.present[rows]))
-        return self._filled(values, steps.present, rows, 1)
+        assert steps.present is not None
+        if steps.rows is None:
+            values = self._convolve(1, _levelled(steps.values, steps.present))
+        elif len(steps.rows):
+            values = self._convolve(1, _levelled(steps.values[steps.rows], steps.present[steps.rows]))
+        else:
+            return self._absent(steps.there, 1)
+        return self._filled(values, steps.present, steps.there, steps.rows, 1)
 
     def _enter(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """The first stage. Absent steps look like the mean of the others, so that convolutions beside them see no jump:
@@ -169,21 +177,24 @@ class TemporalBranch(Branch):
         out: Tensor = self.stages[stage](values.transpose(1, 2)).transpose(1, 2)
         return out
 
-    def _filled(self, values: Tensor | None, present: Tensor | None, there: Tensor, stage: int) -> Steps:
-        """All clips of the batch: those that have the modality, and the learned step for the others."""
+    def _absent(self, there: Tensor, stage: int) -> Steps:
+        """The learned step for all clips of the batch."""
         assert self.stand_in is not None
-        vector = self.stand_in[stage]
-        if values is None or present is None:
-            here = torch.ones(len(there), 1, dtype=torch.bool, device=there.device)
-            return Steps(vector.expand(len(there), 1, -1), here, there)
+        here = torch.ones(len(there), 1, dtype=torch.bool, device=there.device)
+        none = torch.zeros(0, dtype=torch.int64, device=there.device)
+        return Steps(self.stand_in[stage].expand(len(there), 1, -1), here, there, none)
+
+    def _filled(self, values: Tensor, present: Tensor, there: Tensor, rows: Tensor | None, stage: int) -> Steps:
+        """All clips of the batch: those that have the modality (``rows``; None: all), the learned step for others."""
+        assert self.stand_in is not None
         steps = values.shape[1]
         mask = _spread(present, steps)
         first_only = torch.arange(steps, device=mask.device) == 0
         mask = torch.where(there[:, None], mask, first_only)
-        everyone = values.new_zeros(len(there), *values.shape[1:])
-        everyone = everyone.index_copy(0, there.nonzero()[:, 0], values)
-        everyone = torch.where(there[:, None, None], everyone, vector.to(values))
-        return Steps(everyone * mask[..., None], mask, there)
+        if rows is not None:
+            values = values.new_zeros(len(there), *values.shape[1:]).index_copy(0, rows, values)
+        values = torch.where(there[:, None, None], values, self.stand_in[stage].to(values))
+        return Steps(values * mask[..., None], mask, there, rows)
 
 
 def _spread(present: Tensor, steps: int) -> Tensor:

@@ -141,11 +141,18 @@ class Conformer(nn.Module):
         self.enter = nn.Linear(width, dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(ConformerBlock(dim, heads, hidden, kernel, dropout) for _ in range(blocks))
+        self._sent: Tensor | None = None
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """``present`` ``(B, T)`` bool: steps that count; the others are not looked at."""
         x = self.dropout(self.enter(x))
-        positions = relative_sinusoids(x.shape[1], x.shape[2]).to(x.device)
+        positions = self._positions(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
             x = block(x, positions, present)
         return x
+
+    def _positions(self, steps: int, dim: int, device: torch.device) -> Tensor:
+        """``relative_sinusoids``, made and sent to a device once: sending waits for all that goes on there."""
+        if self._sent is None or len(self._sent) != 2 * steps - 1 or self._sent.device != device:
+            self._sent = relative_sinusoids(steps, dim).to(device)
+        return self._sent

@@ -39,11 +39,13 @@ def rank_entropy(vectors: Tensor) -> Tensor:
     rows = vectors.float() - mean
     small = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows
     most = min(len(rows) - 1, rows.shape[1])
+    if most < 2:
+        return torch.zeros((), device=vectors.device)
     total = small.diagonal().sum()
     # below this it is rounding that differs, not the vectors
-    if most < 2 or not bool(total > 1e-10 * len(rows) * mean.square().sum()):
-        return torch.zeros((), device=vectors.device)
-    return entropy(torch.linalg.eigvalsh(small / total).clamp_min(0.0)) / math.log(most)
+    differ = (total > 1e-10 * len(rows) * mean.square().sum()) & total.isfinite()
+    shares = torch.where(differ, small / torch.where(differ, total, 1.0), 0.0)
+    return torch.where(differ, entropy(torch.linalg.eigvalsh(shares).clamp_min(0.0)) / math.log(most), 0.0)
 
 
 @torch.no_grad()

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, distributed
 
 
-def summed(values: Tensor, count: float) -> tuple[Tensor, float]:
-    """``values`` and ``count`` added up over all processes; every process must call it."""
+def summed(values: Tensor, count: Tensor | float) -> tuple[Tensor, Tensor | float]:
+    """``values`` and ``count`` added up over all processes, on their device; every process must call it."""
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
         return values, count
-    both = torch.cat((values.flatten(), values.new_tensor([count])))
+    number = count.to(values) if isinstance(count, Tensor) else values.new_full((), count)
+    both = torch.cat((values.flatten(), number[None]))
     distributed.all_reduce(both)
-    return both[:-1].view_as(values), float(both[-1])
+    return both[:-1].view_as(values), both[-1]

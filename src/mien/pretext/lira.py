@@ -42,31 +42,35 @@ class Standard(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
-        self._pending: list[tuple[int, Tensor]] = []
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """``(N, D)`` → ``(N, D)``; training notes the rows for ``note``."""
-        shifted = rows - self.mean
+    def forward(self, rows: Tensor, present: Tensor) -> Tensor:
+        """``(..., D)`` → ``(..., D)``; only rows ``present`` ``(...)`` count. Training notes them for ``note``."""
+        shifted = torch.where(present[..., None], rows - self.mean, 0.0).flatten(0, -2)
+        count = present.sum()
+        total = shifted.sum(0)
         if self.training:
-            self._pending.append((len(rows), torch.stack((shifted.sum(0), shifted.square().sum(0)))))
-        if self.count > 0:
-            return shifted / (self.variance + 1e-6).sqrt()
-        return (shifted - shifted.mean(0)) / (shifted.var(0, correction=0) + 1e-6).sqrt()
+            self._pending.append((count, torch.stack((total, shifted.square().sum(0)))))
+        mean = total / count.clamp_min(1)
+        off = torch.where(present.flatten()[:, None], shifted - mean, 0.0)
+        variance = off.square().sum(0) / count.clamp_min(1)
+        known = self.count > 0
+        centred = torch.where(known, shifted, off)
+        return (centred / (torch.where(known, self.variance, variance) + 1e-6).sqrt()).view_as(rows)
 
     @torch.no_grad()
     def note(self) -> None:
         """Take the rows since the last time, of all processes, into the statistics; every process must call it."""
         sums = sum((sums for _, sums in self._pending), torch.zeros_like(self.mean).repeat(2, 1))
-        found, count = summed(sums, sum(rows for rows, _ in self._pending))
+        found, count = summed(sums, sum((rows for rows, _ in self._pending), torch.zeros_like(self.count)))
         self._pending = []
-        if not count:
-            return
-        # Chan, Golub and LeVeque, 1983; sums are of differences to the mean before
-        delta, squares = found / count
-        share = count / (float(self.count) + count)
-        self.variance.lerp_(squares - delta.square(), share).add_(delta.square(), alpha=share * (1.0 - share))
-        self.mean.add_(delta, alpha=share)
-        self.count += int(count)
+        assert isinstance(count, Tensor)
+        # Chan, Golub and LeVeque, 1983; sums are of differences to the mean before. Without rows the share is 0
+        delta, squares = found / count.clamp_min(1)
+        share = (count / (self.count + count).clamp_min(1)).to(delta)
+        self.variance.lerp_(squares - delta.square(), share).addcmul_(delta.square(), share * (1.0 - share))
+        self.mean.addcmul_(delta, share)
+        self.count += count.to(self.count.dtype)
 
 
 class LiRA(Pretext):
@@ -108,19 +112,14 @@ class LiRA(Pretext):
         if frames.shape[1] != heard.shape[1]:
             raise MienError(f"{frames.shape[1]} features for {heard.shape[1]} frames; LiRA needs one for each frame")
         seen = torch.arange(frames.shape[1], device=frames.device) < batch["length"][:, None]
-        predicted = self.projection(self.conformer(frames, seen)).float()[present]
-        if not len(predicted):
-            return self._nothing(frames), {"explained": heard.new_zeros(()), "feature_std": spread(features.pooled)}
-        target = self.standard(heard.float()[present])
-        loss = (predicted - target).abs().mean()
-        constant = (target - target.median(dim=0).values).abs().mean()
-        explained = 1.0 - loss.detach() / constant.clamp_min(1e-6)
+        predicted = self.projection(self.conformer(frames, seen)).float()
+        target = self.standard(torch.where(present[..., None], heard.float(), 0.0), present)
+        # without a frame that was heard the loss is 0, and everything still depends on it
+        loss = _mean_distance(predicted, target, present)
+        middle = torch.where(present[..., None], target, torch.nan).flatten(0, 1).nanmedian(dim=0).values
+        constant = _mean_distance(middle, target, present)
+        explained = torch.where(present.any(), 1.0 - loss.detach() / constant.clamp_min(1e-6), 0.0)
         return loss, {"explained": explained, "feature_std": spread(features.pooled.detach())}
-
-    def _nothing(self, frames: Tensor) -> Tensor:
-        """A loss of 0 on which everything depends: no clip of the batch was heard."""
-        zero: Tensor = 0.0 * self.projection(self.conformer(frames)).sum()
-        return zero
 
     def after_step(self, moment: Moment) -> None:
         """What was heard enters the statistics."""
@@ -129,6 +128,12 @@ class LiRA(Pretext):
     def trouble(self, values: Mapping[str, float]) -> str | None:
         """See ``Pretext.trouble``."""
         return verdict(values, REMEDY)
+
+
+def _mean_distance(values: Tensor, target: Tensor, present: Tensor) -> Tensor:
+    """Mean absolute difference to ``target`` ``(B, T, D)`` over the frames that are ``present`` ``(B, T)``."""
+    distance = torch.where(present[..., None], (values - target).abs(), 0.0)
+    return distance.sum() / (present.sum() * target.shape[-1]).clamp_min(1)
 
 
 def lira(

@@ -59,6 +59,7 @@ class Classification(Task):
         if config.level == "frame" and (weights == "balanced" or self.per_group):
             raise UsageError("class_weights=balanced and per=group need one class per clip, not one per frame")
         self._weights = None if weights == "balanced" else weights
+        self._sent: Tensor | None = None
         if self._weights is not None and (len(self._weights) != len(config.outputs) or min(self._weights) < 0):
             names = ", ".join(config.outputs)
             raise UsageError(f"class_weights {list(self._weights)}: give one number of 0 or more for each of {names}")
@@ -80,7 +81,7 @@ class Classification(Task):
         if self.options.class_weights == "balanced":
             counts = torch.bincount(classes[classes >= 0], minlength=len(self.classes)).double()
             balanced = torch.where(counts > 0, counts.sum() / (len(counts) * counts), 0.0)
-            self._weights = tuple(balanced.tolist())
+            self._weights, self._sent = tuple(balanced.tolist()), None
 
     def target_columns(self) -> tuple[str, ...]:
         return (self.options.target,)
@@ -89,13 +90,15 @@ class Classification(Task):
         return make_head(encoder, self.config, self.options)
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        weights = self._weights
-        return cross_entropy(
-            outputs,
-            batch["target"],
-            self.options.label_smoothing,
-            None if weights is None else torch.tensor(weights, dtype=torch.float32, device=outputs.device),
-        )
+        return cross_entropy(outputs, batch["target"], self.options.label_smoothing, self._weights_on(outputs.device))
+
+    def _weights_on(self, device: torch.device) -> Tensor | None:
+        """The classes' weights, sent to a device once."""
+        if self._weights is None:
+            return None
+        if self._sent is None or self._sent.device != device:
+            self._sent = torch.tensor(self._weights, dtype=torch.float32, device=device)
+        return self._sent
 
     def read(self, outputs: Tensor) -> Tensor:
         return (outputs.float() / self.options.temperature).softmax(dim=-1)

@@ -32,12 +32,19 @@ def cross_entropy(
     if target.shape != (logits.shape if soft else logits.shape[:-1]):
         raise ValueError(f"logits {tuple(logits.shape)} do not fit a target {tuple(target.shape)} of {target.dtype}")
     labelled = ~target.isnan().any(dim=-1) if soft else target != UNLABELLED
-    logits, target = logits[labelled].float(), target[labelled]
-    if not len(target):
-        return logits.sum()
-    return functional.cross_entropy(
-        logits, target.float() if soft else target.long(), weight=class_weights, label_smoothing=label_smoothing
+    # nothing is picked out by its value, so that no device has to be waited for
+    kept = labelled.flatten()
+    truth = torch.where(labelled[..., None], target, 0.0).float().flatten(0, -2) if soft else target.long().flatten()
+    each = functional.cross_entropy(
+        logits.float().flatten(0, -2),
+        truth,
+        weight=class_weights,
+        ignore_index=UNLABELLED,
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
+    counts = kept.to(each) if soft or class_weights is None else class_weights[truth.clamp(min=0)] * kept
+    return torch.where(kept, each, 0.0).sum() / torch.where(kept.any(), counts.sum(), 1.0)
 
 
 def mean_squared_error(outputs: Tensor, target: Tensor) -> Tensor:

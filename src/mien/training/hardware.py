@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
-from torch import distributed
+from torch import Tensor, distributed
 
 from mien.errors import MienError, UsageError
 from mien.memory import keep_freed_memory
@@ -114,6 +114,26 @@ def total(fabric: Fabric, values: list[float]) -> list[float]:
     tensor = torch.tensor(values, dtype=torch.float64, device="cpu" if _gloo() else fabric.device)
     distributed.all_reduce(tensor)
     return tensor.tolist()
+
+
+def fetch(values: Tensor) -> list[float]:
+    """The numbers in a tensor ``(N,)``. A step does this once: the processor then waits for all that it has asked for.
+
+    A test holds that nothing else in a step waits.
+    """
+    return values.tolist()
+
+
+def summed(fabric: Fabric, values: Tensor) -> Tensor:
+    """A tensor on the training device, summed over all processes there."""
+    if fabric.world_size > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def finest(device: torch.device) -> torch.dtype:
+    """The most exact type that a device computes with."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _gloo() -> bool:

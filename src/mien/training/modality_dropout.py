@@ -50,8 +50,8 @@ def drop_modalities(
     copies = _softhard(batch, generator) if settings.kind == "softhard" else _noise(batch, generator)
     order = torch.randperm(sum(len(copy["video"]) for copy in copies), generator=generator)
     together = {name: torch.cat([copy[name] for copy in copies])[order.to(batch[name].device)] for name in batch}
-    left = _some_left(together, PAIR)
-    return together if left.all() else {name: values[left] for name, values in together.items()}
+    left = _some_left(together, PAIR).nonzero().flatten()
+    return together if len(left) == len(order) else {name: values[left] for name, values in together.items()}
 
 
 def _some_left(batch: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
@@ -91,7 +91,7 @@ def _span(
     low = place * (1 - length)
     for number, name in enumerate(names):
         hit = (happens < settings.probability) & (which == number)
-        hit &= _some_left(batch, [other for other in names if other != name]).cpu()
         gone = span_steps(steps_of(batch, name), low, low + length) & hit[:, None]
-        batch = take_out(batch, name, gone)
+        left = _some_left(batch, [other for other in names if other != name])
+        batch = take_out(batch, name, gone.to(left.device) & left[:, None])
     return dict(batch)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mien.training.lars import LARS
 from mien.training.schema import Optimiser
@@ -22,22 +22,22 @@ def make_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.o
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], settings: Optimiser) -> float:
-    """Bound gradients in place as the recipe says; returns the norm of all of them together before that.
+def clip_gradients(parameters: Iterable[nn.Parameter], settings: Optimiser) -> Tensor:
+    """Bound gradients in place as the recipe says; returns the norm of all of them together before that, a scalar on
+    their device, so that nothing waits for it here.
 
     ``clip_scope: tensor`` is the clipping of DINO's code: every tensor longer than ``clip`` is shortened to it.
     """
     kept = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in kept if parameter.grad is not None]
     if settings.clip is None:
-        return float(nn.utils.get_total_norm([parameter.grad for parameter in kept if parameter.grad is not None]))
-    limit = settings.clip
+        return nn.utils.get_total_norm(gradients)
     if settings.clip_scope == "all":
-        return float(nn.utils.clip_grad_norm_(kept, limit))
-    norms = [parameter.grad.norm() for parameter in kept if parameter.grad is not None]
-    for parameter, norm in zip(kept, norms, strict=True):
-        assert parameter.grad is not None
-        parameter.grad.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
-    return float(torch.stack(norms).norm()) if norms else 0.0
+        return nn.utils.clip_grad_norm_(kept, settings.clip)
+    norms = [gradient.norm() for gradient in gradients]
+    for gradient, norm in zip(gradients, norms, strict=True):
+        gradient.mul_((settings.clip / (norm + 1e-6)).clamp(max=1.0))
+    return nn.utils.get_total_norm(norms)
 
 
 def parameter_groups(

@@ -88,9 +88,8 @@ def read_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     for name, parameter in _named(optimiser):
         restored = {}
         for key in [key for key in parts["optimiser"] if key.rpartition("/")[0] == name]:
-            quantity, value = key.rpartition("/")[2], parts["optimiser"][key]
-            # AdamW keeps its step counter on the CPU, its moments with the parameter
-            restored[quantity] = value if quantity == "step" else value.to(parameter.device)
+            # AdamW's step counter too: the fused kernels read all that belongs to a parameter where it lies
+            restored[key.rpartition("/")[2]] = parts["optimiser"][key].to(parameter.device)
         if restored:
             optimiser.state[parameter] = restored
     return state, parts["average"]

@@ -19,7 +19,7 @@ from mien.nn.products import quick_products
 from mien.pretext import Moment
 from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
-from mien.training.hardware import gather, said_once, total
+from mien.training.hardware import fetch, finest, gather, said_once, summed
 from mien.training.mixing import mix
 from mien.training.modality_dropout import drop_modalities
 from mien.training.objective import Objective
@@ -102,11 +102,9 @@ class Stepper:
         self.objective.before_step(moment)
         with quick_products(self.fabric.device):
             sums = self._backward(data.parts or (self._absent(),), clips, number)
-        names = sorted(sums)
-        means = {name: value / clips for name, value in zip(names, self._total(sums, names), strict=True)}
+        norm, means = self._told(sums, clips, clip_gradients(self.trained.parameters(), self.recipe.optimiser))
         if not math.isfinite(means["loss"]):
             raise said_once(self.fabric, self._not_finite("loss", means["loss"], data, number))
-        norm = clip_gradients(self.trained.parameters(), self.recipe.optimiser)
         if not math.isfinite(norm):
             raise said_once(self.fabric, self._not_finite("gradient", norm, data, number))
         self.objective.before_update(moment)
@@ -128,7 +126,7 @@ class Stepper:
                 # the exchange averages over processes, hence their number
                 self.fabric.backward(loss * (present * self.fabric.world_size / clips))
             for name, value in {"loss": loss.detach(), **extra}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach().double() * present
+                sums[name] = sums.get(name, 0.0) + value.detach().to(finest(value.device)) * present
         if parts[0] is not self._ghost:
             self._ghost = parts[0]
         return sums
@@ -152,8 +150,12 @@ class Stepper:
             raise MienError("none of the first clips could be read; look at the manifest's paths")
         return self._ghost
 
-    def _total(self, sums: dict[str, Tensor], names: list[str]) -> list[float]:
-        return total(self.fabric, [float(sums[name]) for name in names])
+    def _told(self, sums: dict[str, Tensor], clips: float, norm: Tensor) -> tuple[float, dict[str, float]]:
+        """The norm, which all processes share, and means over the clips of all of them."""
+        names = sorted(sums)
+        together = summed(self.fabric, torch.stack([sums[name] for name in names]))
+        *values, length = fetch(torch.cat((together, norm.to(together)[None])))
+        return length, {name: value / clips for name, value in zip(names, values, strict=True)}
 
     def _not_finite(self, what: str, value: float, data: Step, number: int) -> MienError:
         own = [clip for part in data.parts for clip in part.ids]
