@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from tests.training.corpus import COMMON, TASK, make_recipe, write_corpus
 
 from mien.cli.app import run as run_command
 from mien.data import dataset
+from mien.data.manifest import Manifest
+from mien.data.protocol import Protocol
 from mien.data.streams import Stream, write_store
 from mien.diagnosis.answers import agreement, look_at_answers
+from mien.diagnosis.curves import look_at_logs
 from mien.diagnosis.finding import Finding
 from mien.diagnosis.observation import Observation
+from mien.diagnosis.overlap import look_for_leakage
+from mien.diagnosis.record import RunRecord
 from mien.diagnosis.run import diagnose
 from mien.errors import MienError, UsageError
 from mien.evaluation.predictions import ClipPrediction, Predictions
@@ -85,17 +91,22 @@ def test_shuffled_labels(corpus: Path, train: Train) -> None:
     rows["label"] = np.random.default_rng(1).permutation(rows["label"])
     rows.to_csv(corpus.with_name("shuffled.csv"), index=False)
     findings = found(train(LEARNABLE, corpus.with_name("shuffled.csv")))
-    assert "guessing gives 0.5" in findings["labels"].seen
+    shuffled = findings.get("labels") or findings["nothing learned"]  # as far as it got them by heart
+    assert "guessing gives 0.5" in shuffled.seen
+    assert "joined by row number" in shuffled.attempt
     assert "learning rate" not in findings
     assert "leakage" not in findings
 
 
-def test_a_leaked_subject(corpus: Path, train: Train) -> None:
+def test_a_leaked_subject(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = pd.read_csv(corpus)
     rows.loc[rows["subject"] == "s5", "subject"] = "s0"
     rows.to_csv(corpus.with_name("leaked.csv"), index=False)
     sections = SHORT | {"data": {"batch": 8, "protocol": {"published": True}}, "schedule": {"steps": 2}}
-    finding = found(train(sections, corpus.with_name("leaked.csv")), clips=0)["leakage"]
+    fit(make_recipe(TASK, corpus.with_name("leaked.csv"), **sections), tmp_path / "run")
+    # training says so before it begins
+    assert capsys.readouterr().err.startswith("note: training and test share 1 subject(s): s0, as in the published")
+    finding = found(tmp_path / "run", clips=0)["leakage"]
     assert finding.seen == "train and test share 1 people: s0"
     assert finding.severity == "serious"
 
@@ -112,6 +123,45 @@ def test_a_person_leaked_under_another_name(healthy: Path, corpus: Path, tmp_pat
     recipe.write_text(recipe.read_text().replace(str(corpus), str(own / "manifest.csv")))
     finding = found(run)["leakage"]
     assert finding.seen.startswith("1 of 12 test clips show the same picture as a train clip")
+
+
+def test_one_clip_under_two_names_in_two_parts(healthy: Path, corpus: Path, tmp_path: Path) -> None:
+    """The same stretch of the same file under another id and subject; another stretch of it would be no copy."""
+    known = Manifest.read(corpus)
+    rows = known.frame.assign(path=[str(known.row(id_).path) for id_ in known.ids])
+    judged, trained = rows.index[rows["split"] == "validation"][:1], rows.index[rows["split"] == "train"][:1]
+    rows.loc[judged, "path"] = rows.loc[trained, "path"].to_numpy()
+    manifest = Manifest(rows, tmp_path, name="manifest.csv")
+    protocol = Protocol.read(healthy / "protocol.json")
+    (finding,) = look_for_leakage(protocol, manifest)
+    assert finding.seen.startswith("1 of 12 validation clips show the same picture as a train clip under another name")
+    assert finding.attempt == "take the copies out of the manifest, or give them the same subject and divide by it"
+    rows = rows.assign(start=0.0, end=9.0)
+    rows.loc[judged, "start"] = 0.2
+    rows.loc[trained, "end"] = 0.2
+    assert not list(look_for_leakage(protocol, Manifest(rows, tmp_path, name="manifest.csv")))
+
+
+def blown_up(healthy: Path, losses: list[float], clip: float | None) -> list[Finding]:
+    """Findings on logs with these losses, of a run of two classes with warm-up."""
+    record = RunRecord.read(healthy)
+    steps = np.arange(1, len(losses) + 1)
+    rows = pd.DataFrame({"step": steps, "epoch": steps, "loss": losses, "lr": 0.1})
+    optimiser = record.recipe.optimiser.model_copy(update={"clip": clip})
+    recipe = record.recipe.model_copy(update={"optimiser": optimiser})
+    return list(look_at_logs(replace(record, train=rows, recipe=recipe)))
+
+
+def test_a_loss_that_blew_up_and_ended_at_guessing(healthy: Path) -> None:
+    """Guessing between two classes costs 0.693; a loss that only starts high and falls is sound."""
+    (finding,) = blown_up(healthy, [2.1, 0.9, 0.7, 0.69, 0.69], clip=1.0)
+    assert finding.kind == "learning rate"
+    assert finding.seen.endswith("the loss went up to 2.1 and came back to 0.69; guessing costs 0.693")
+    assert "optimiser.clip" not in finding.attempt  # it is bounded already
+    assert "warm up" not in finding.attempt
+    (finding,) = blown_up(healthy, [2.1, 0.9, 0.7, 0.69, 0.69], clip=None)
+    assert "optimiser.clip=1" in finding.attempt
+    assert blown_up(healthy, [2.1, 0.9, 0.7, 0.5, 0.4], clip=1.0) == []
 
 
 def test_a_learning_rate_of_10(train: Train) -> None:
@@ -196,8 +246,8 @@ def test_a_zeroed_modality(zeroed: bool, train: Train, tmp_path: Path) -> None:
         assert findings["dead modality"].seen == "face is one constant value in all 16 clips that were looked at"
 
 
-def answers(named: list[int], truth: list[int]) -> Predictions:
-    output = np.eye(3)[named]
+def answers(named: list[int], truth: list[int], classes: int = 3) -> Predictions:
+    output = np.eye(classes)[named]
     clips = [
         ClipPrediction(f"c{i:02}", output[i : i + 1], np.array([truth[i]]), np.full(1, np.nan), 1)
         for i in range(len(truth))
@@ -216,8 +266,36 @@ def test_a_class_that_is_never_predicted_and_one_that_always_is() -> None:
 
     assert kinds(truth) == []
     (unused,) = kinds([0, 1, 1] * 5)
-    assert unused == "unused class: 'fear' is never predicted; 5 of 15 validation clips that were looked at show it"
+    assert unused == "unused class: 1 of 3 classes that validation clips show are never predicted: 'fear' (5 clips)"
     assert kinds([1] * 15)[0] == "collapse: 'joy' is predicted for all 15 validation clips"
+
+
+@pytest.mark.parametrize(("said", "severity"), [([0, 0, 1], "warning"), ([0, 0, 4], "serious")])
+def test_most_classes_unused_is_no_matter_of_rare_classes(said: list[int], severity: str) -> None:
+    """Clips show classes 0, 1 and 2; classes 3 and 4 are never shown and ask for no answer."""
+    task = create_task(TaskConfig(kind="classification", outputs=("calm", "joy", "fear", "anger", "pride")))
+    empty = np.empty((0, 0))
+    predictions = answers(said * 5, [0, 1, 2] * 5, classes=5)
+    seen = {"validation": Observation(15, (empty, empty), {}, predictions)}
+    (unused,) = look_at_answers(task, seen, judge_labels=False)
+    assert (unused.kind, unused.severity) == ("unused class", severity)
+    assert ("class_weights" in unused.attempt) is (severity == "warning")
+
+
+@pytest.mark.parametrize("by_heart", [True, False])
+def test_answers_that_have_nothing_to_do_with_labels(by_heart: bool) -> None:
+    """Training clips known by heart point at the labels; training clips not known either point at the training."""
+    task = create_task(TaskConfig(kind="classification", outputs=("calm", "joy", "fear")))
+    empty = np.empty((0, 0))
+    truth, said = [0, 1, 2] * 8, [1, 2, 0] * 4 + [2, 0, 1] * 4
+    seen = {
+        part: Observation(24, (empty, empty), {}, answers(named, truth))
+        for part, named in (("train", truth if by_heart else said), ("validation", said))
+    }
+    (finding,) = look_at_answers(task, seen)
+    assert finding.kind == ("labels" if by_heart else "nothing learned")
+    assert ("at the number of people" in finding.attempt) is by_heart
+    assert ("optimiser.lr" in finding.attempt) is not by_heart
 
 
 def test_agreement_is_the_exact_permutation_test() -> None:

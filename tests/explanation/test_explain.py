@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -66,7 +67,26 @@ def test_rollout_beside_other_threads(film: Path, bundle: Bundle) -> None:
     found = explain(film, bundle, "rollout")
     (track,) = found.timeline.faces()
     assert np.isfinite(found.maps(track)).all()
-    assert found.explained == "the most probable class of every window"
+    assert found.explained == "what attention lets through, whatever the answer is"
+
+
+def test_every_moment_says_which_class_is_explained(film: Path, bundle: Bundle) -> None:
+    found = explain(film, bundle, "gradients")
+    assert bundle.task is not None
+    (name,) = set(found.table()["class"])
+    assert found.summary()["classes"] == {name: 1.0}
+    table = found.table()
+    row = found.timeline.frame.iloc[0]
+    assert list(table.columns[:3]) == ["answer", "class", "when"]
+    assert found.class_of(row) == name
+    # windows that disagree: the class of most of them; where nothing was seen there is none
+    shares = {f"class {one}": 0.75 if one != name else 0.25 for one in bundle.task.classes or ()}
+    assert found.class_of(pd.Series({**row, **shares})) != name
+    assert found.class_of(row.mask(row.index.str.startswith("class "), np.nan)) is None
+    asked = explain(film, bundle, "gradients", output=name)
+    assert "class" not in asked.table()
+    assert "classes" not in asked.summary()
+    np.testing.assert_allclose(asked.table()["answer"], table["answer"])
 
 
 def test_streams(film: Path) -> None:

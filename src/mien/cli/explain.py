@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,10 +76,20 @@ def explain(
         typer.echo(json.dumps(told, indent=1))
         return
     for summary in told:
-        typer.echo(f"{summary['method']}: {summary['explained']}, mean answer {summary['answer']}")
-        for name, value in summary.items():
-            if name.startswith(("part ", "modality ")):
-                typer.echo(
-                    f"  without {name.partition(' ')[2]:16} {'undefined' if value is None else f'{-value:+.3f}'}"
-                )
-        typer.echo(f"  → {', '.join(summary['files'].values())}")
+        _print(summary)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    typer.echo(f"{summary['method']}: {summary['explained']}, mean answer {_said(summary['answer'])}")
+    if classes := summary.get("classes"):
+        typer.echo(f"  explained: {', '.join(f'{name} {share:.0%}' for name, share in classes.items())} of the time")
+    losses = {name: value for name, value in summary.items() if name.startswith(("part ", "modality "))}
+    if losses:
+        typer.echo("  change of the answer when hidden (below 0: the model went by it)")
+    for name, value in losses.items():
+        typer.echo(f"  without {name.partition(' ')[2]:16} {_said(None if value is None else -value, '+')}")
+    typer.echo(f"  → {', '.join(summary['files'].values())}")
+
+
+def _said(value: float | None, sign: str = "") -> str:
+    return "undefined" if value is None else f"{value:{sign}.3f}"

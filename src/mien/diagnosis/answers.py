@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mien.data.seeding import generator
-from mien.diagnosis.finding import Finding
+from mien.diagnosis.finding import Finding, Severity
 from mien.diagnosis.observation import Observation
 from mien.evaluation.metrics import metric
 from mien.evaluation.predictions import Predictions
@@ -22,6 +22,16 @@ NO_SHARE = 0.02  # of the change between clips
 FLAT = 0.05  # spread of answers over the spread of the truth
 SHRUNK = 0.2  # of the spread that features had before training
 LEAST = 1e-3  # of features that are one vector but for rounding
+_SHUFFLED = "a table joined by row number, not by id, shuffles them"
+_BY_LABELS = (
+    f"look at 20 clips beside their labels: {_SHUFFLED}; then at whether the model can see what the labels speak of, "
+    "and at the number of people it trains on"
+)
+_BY_TRAINING = (
+    "see first whether it can learn at all: 20 clips without augmentation, until it knows them by heart (optimiser.lr "
+    "ten times lower and higher, more steps). If it can, look at clips beside their labels: "
+    f"{_SHUFFLED}. If not, the input does not show what the labels speak of"
+)
 
 
 def look_at_features(before: Floats, after: Floats) -> Iterator[Finding]:
@@ -117,16 +127,22 @@ def _constant(task: Task, predictions: Predictions, part: str) -> Iterator[Findi
 
 def _unused(classes: tuple[str, ...], predictions: Predictions, part: str) -> Iterator[Finding]:
     truth, named = predictions.truth, predictions.output.argmax(axis=1)
-    for number, name in enumerate(classes):
-        count = int((truth == number).sum())
-        if count and not (named == number).any():
-            yield Finding(
-                "unused class",
-                "warning",
-                f"{name!r} is never predicted; {count} of {len(truth)} {part} clips that were looked at show it",
-                "its recall is 0, which costs UAR as much as any other class",
-                "give rare classes more weight (task.options.class_weights) or more clips, or train longer",
-            )
+    shown = [number for number in range(len(classes)) if (truth == number).any()]
+    unused = [number for number in shown if not (named == number).any()]
+    if not unused:
+        return
+    counts = ", ".join(f"{classes[number]!r} ({int((truth == number).sum())} clips)" for number in unused)
+    of = f"{len(unused)} of {len(shown)} classes" if len(shown) > 1 else "the one class"
+    few = 2 * len(unused) > len(shown)  # then it is no matter of rare classes
+    yield Finding(
+        "unused class",
+        "serious" if few else "warning",
+        f"{of} that {part} clips show are never predicted: {counts}",
+        "the recall of each is 0, which costs UAR as much as any other class",
+        "train longer, or look for what keeps the model from learning: optimiser.lr, the data, the labels"
+        if few
+        else "give rare classes more weight (task.options.class_weights) or more clips, or train longer",
+    )
 
 
 def _labels(task: Task, predictions: Predictions, trained: Predictions | None, part: str) -> Iterator[Finding]:
@@ -137,22 +153,17 @@ def _labels(task: Task, predictions: Predictions, trained: Predictions | None, p
     count = len(predictions.clips)
     name = metric(task.metrics()[0]).title
     seen = f"{name} {value:.3f} on {count} {part} clips; guessing gives {chance:.3f} (p = {p:.2g} by permutation)"
+    severity: Severity = "serious" if count >= ENOUGH else "warning"
+    why = "the answers have nothing to do with the labels, so the figures of this run are noise"
     if part == "validation" and trained is not None and len(trained.clips) >= FEWEST:
         fitted, guessed, p_fitted = agreement(task, trained)
-        if p_fitted <= LEVEL:
-            seen += (
-                f". On its training clips it reaches {fitted:.3f} (guessing {guessed:.3f}): it learned them by heart"
-            )
-        else:
-            seen += f". It has not learned its training clips either: {fitted:.3f} (guessing {guessed:.3f})"
-    yield Finding(
-        "labels",
-        "serious" if count >= ENOUGH else "warning",
-        seen,
-        "the answers have nothing to do with the labels, so the figures of this run are noise",
-        "look at 20 clips beside their labels: a table joined by row number, not by id, shuffles them; then at "
-        "whether the model can see what the labels speak of, and at the number of people it trains on",
-    )
+        reached = f"{fitted:.3f} (guessing {guessed:.3f})"
+        if p_fitted > LEVEL:
+            seen += f". It has not learned its training clips either: {reached}"
+            yield Finding("nothing learned", severity, seen, why, _BY_TRAINING)
+            return
+        seen += f". On its training clips it reaches {reached}: it learned them by heart"
+    yield Finding("labels", severity, seen, why, _BY_LABELS)
 
 
 def agreement(task: Task, predictions: Predictions) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from mien.pretext.collapse import LEAST_ENTROPY, LEAST_SPREAD
 FAR, NEAR = 30.0, 1e-3
 FELL = 0.7  # times the first loss; batches alone move it by a fifth
 WORSE = 1.2  # times the loss of guessing
+BLOWN, NO_BETTER = 1.5, 0.95  # times the loss of guessing: on the way, and at the end
 STARVED = 0.5  # share of the time
 NOT_FINITE = re.compile(r"the (loss|gradient) is (nan|-?inf) at step")
 
@@ -50,7 +51,7 @@ def _broken_off(record: RunRecord) -> Iterator[Finding]:
             reason,
             "from there on every weight would be NaN; the last checkpoint is from before",
             "where an input is named, look at these clips; where a layer or a gradient is, lower optimiser.lr (now "
-            f"{record.recipe.optimiser.lr:g}), set optimiser.clip=1 or precision=fp32, then --resume in a new run",
+            f"{record.recipe.optimiser.lr:g}), set optimiser.clip=1 or precision=fp32, and train anew",
         )
     else:
         yield Finding("broken off", "serious", reason, "the run is not finished", "mend it, then --resume")
@@ -68,6 +69,9 @@ def _learning_rate(record: RunRecord) -> Iterator[Finding]:
         yield _too_high(record, f"{peak} and the weights moved by {moved:.3g} times their own size")
     elif guessing is not None and last > WORSE * guessing:
         yield _too_high(record, f"{peak} and the loss ended at {last:.3g}; guessing costs {guessing:.3g}")
+    elif guessing is not None and loss.max() > BLOWN * guessing and last > NO_BETTER * guessing:
+        went = f"the loss went up to {loss.max():.3g} and came back to {last:.3g}"
+        yield _too_high(record, f"{peak}, {went}; guessing costs {guessing:.3g}")
     elif last > 1.5 * loss[0] and last > 1.5 * loss.min():
         yield _too_high(record, f"{peak} and the loss rose from {loss.min():.3g} to {last:.3g}")
     elif moved is not None and moved < NEAR and last > FELL * loss[0]:
@@ -83,14 +87,14 @@ def _learning_rate(record: RunRecord) -> Iterator[Finding]:
 
 
 def _too_high(record: RunRecord, seen: str) -> Finding:
-    return Finding(
-        "learning rate",
-        "serious",
-        seen,
-        "steps that large jump over every minimum and destroy what the weights knew",
-        f"lower optimiser.lr (now {record.recipe.optimiser.lr:g}) by 10 and more (AdamW wants 1e-5 to 1e-3), warm up, "
-        "and bound the gradient (optimiser.clip=1)",
-    )
+    optimiser, schedule = record.recipe.optimiser, record.recipe.schedule
+    attempt = [f"lower optimiser.lr (now {optimiser.lr:g}) to a tenth or less (AdamW wants 1e-5 to 1e-3)"]
+    if not schedule.warmup_epochs and not schedule.warmup_steps:
+        attempt.append("warm up (schedule.warmup_epochs=1)")
+    if optimiser.clip is None:
+        attempt.append("bound the gradient (optimiser.clip=1)")
+    why = "steps that large jump over every minimum and destroy what the weights knew"
+    return Finding("learning rate", "serious", seen, why, "; ".join(attempt))
 
 
 def _collapse(record: RunRecord) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ class Finding:
 
     Attributes:
         kind: ``leakage``, ``collapse``, ``dead modality``, ``unused class``, ``learning rate``, ``labels``,
-            ``starvation``, ``not finite``, ``unreadable``, ...
+            ``nothing learned``, ``starvation``, ``not finite``, ``unreadable``, ...
         severity: ``serious``: figures of this run mean nothing or it failed; ``warning``: it is worse than it could be;
             ``hint``: good to know.
         seen: what was seen, with its figure.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.data.manifest import Manifest
+from mien.data.manifest import Manifest, Row
 from mien.data.protocol import PARTS, Protocol
 from mien.data.sources import open_frames
 from mien.diagnosis.finding import Finding, Severity
@@ -23,6 +23,7 @@ FLAT = 4.0  # levels: a picture whose cells vary less has no signs but noise
 CLOSE = 6  # of SIDE * SIDE signs may differ in one and the same picture after another encoding
 _WHY = "the model has seen the people it is judged on: figures are too high, and do not hold for anybody else"
 _TRY = "divide by person (data.protocol.by=subject), and take copies out of the manifest"
+_TRY_COPIES = "take the copies out of the manifest, or give them the same subject and divide by it"
 
 
 def look_for_leakage(protocol: Protocol, manifest: Manifest, pictures: int = 200) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def look_for_leakage(protocol: Protocol, manifest: Manifest, pictures: int = 200
         if pictures and not named:
             text = _copies(manifest, parts[one], parts[other], pictures, (one, other))
             if text:
-                yield Finding("leakage", severity, text, _WHY, _TRY)
+                yield Finding("leakage", severity, text, _WHY, _TRY_COPIES)
     if not manifest.has("subject") and len(parts) > 1:
         yield Finding(
             "leakage",
@@ -70,9 +71,8 @@ def _copies(
     pairs = []
     for id_, (digest, signs) in first.items():
         for id2, (digest2, signs2) in second.items():
-            same_row = manifest.row(id_).path == manifest.row(id2).path  # two people in one recording
             alike = signs is not None and signs2 is not None and np.count_nonzero(signs != signs2) <= CLOSE
-            if not same_row and (digest == digest2 or alike):
+            if (digest == digest2 or alike) and not _apart(manifest.row(id_), manifest.row(id2)):
                 pairs.append((id_, id2))
     if not pairs:
         return None
@@ -80,6 +80,11 @@ def _copies(
         f"{len({two for _, two in pairs})} of {len(second)} {names[1]} clips show the same picture as a {names[0]} "
         f"clip under another name, such as {pairs[0][0]} and {pairs[0][1]}"
     )
+
+
+def _apart(one: Row, other: Row) -> bool:
+    """Whether they are two stretches of one recording, whose pictures may well be alike."""
+    return one.path == other.path and (one.end <= other.start or other.end <= one.start)
 
 
 def _prints(manifest: Manifest, ids: Sequence[str], most: int) -> dict[str, tuple[str, Signs | None]]:

@@ -104,7 +104,7 @@ def _no_manifest(record: RunRecord) -> Finding:
     return Finding(
         "data",
         "hint",
-        f"the manifest {record.recipe.data.manifest} is not there any more",
+        f"there is no manifest {record.recipe.data.manifest} (from {Path.cwd()})",
         "leakage, answers and modalities could not be looked at",
-        "run mien doctor where the corpus is",
+        "run mien doctor in the folder that training was started in, or bring the corpus back",
     )

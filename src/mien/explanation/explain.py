@@ -15,7 +15,7 @@ import torch
 from mien.checkpoints.bundle import Bundle, load
 from mien.errors import UsageError
 from mien.explanation.occlusion import heat, hide_modalities, hide_moments
-from mien.explanation.reader import CELLS, MOMENTS, Explainer, Method
+from mien.explanation.reader import CELLS, CLASS, MOMENTS, Explainer, Method
 from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Score
 from mien.extraction.recording import RecordingStreams
@@ -53,19 +53,41 @@ class Explanation:
         return self.timeline.of(track)[columns].to_numpy(float).reshape(-1, CELLS, CELLS)
 
     def table(self) -> pd.DataFrame:
-        """A row per moment and face: ``answer``, ``when`` (1: as relevant as the average moment), and losses."""
+        """A row per moment and face: ``answer``, ``when`` (1: as relevant as the average moment), and losses.
+
+        Where the most probable class of every window is explained, ``class`` says which one it is; where windows that
+        overlap differ, that of most of them.
+        """
         frame = self.timeline.frame
         cells = [f"m{cell}" for cell in range(CELLS * CELLS)]
-        kept = frame.drop(columns=[*cells, "face", "used"])
+        kept = frame.drop(columns=[*cells, *self._classes, "face", "used"])
         kept.insert(1, "when", frame[cells].sum(axis=1, min_count=1))
+        if self._classes:
+            kept.insert(1, "class", frame.apply(self.class_of, axis=1))
         return kept.dropna(axis=1, how="all")
 
+    def class_of(self, row: pd.Series) -> str | None:
+        """Which class a row of the timeline explains; None where there is no answer, or one output was asked for."""
+        shares = row[self._classes].to_numpy(float)
+        if not len(shares) or np.isnan(shares).any():
+            return None
+        return self._classes[int(shares.argmax())].removeprefix(CLASS)
+
+    @property
+    def _classes(self) -> list[str]:
+        return [str(name) for name in self.timeline.frame.columns if str(name).startswith(CLASS)]
+
     def summary(self) -> dict[str, Any]:
-        """Means over the recording: losses by part of the face and modality; where the map is, in words of the face."""
+        """Means over the recording: answer, shares of time of the classes explained, losses by part and modality."""
         table = self.table()
+        told: dict[str, Any] = {"method": self.method, "explained": self.explained}
+        told["answer"] = _number(table["answer"].mean())
+        if "class" in table:
+            shares = table["class"].value_counts(normalize=True)
+            told["classes"] = {str(name): _number(share) for name, share in shares.items()}
         names = [str(name) for name in table.columns if str(name).startswith(("part ", "modality "))]
         losses = {name: _number(table[name].mean()) for name in names}
-        return {"method": self.method, "explained": self.explained, "answer": _number(table["answer"].mean())} | losses
+        return told | losses
 
     def write(self, folder: Path, name: str, progress: Progress | None = None) -> dict[str, Path]:
         """Write table, summary, pictures and overlay video; returns their paths by kind."""
@@ -116,6 +138,8 @@ def explain(
     )
     assert bundle.task is not None
     told = bundle.task.columns()[0] if bundle.task.classes is None else "the most probable class of every window"
+    if method == "rollout":  # the answer stands beside it, and has no part in it
+        output = told = "what attention lets through, whatever the answer is"
     video = bundle.specification.inputs.video
     return Explanation(method, output or told, timeline, video.crop if video else None)
 

@@ -20,6 +20,11 @@ from mien.inference.playback import Playback
 from mien.media import VideoReader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from mien.explanation.explain import Explanation
 
 MOST = 6  # moments on a sheet
@@ -27,6 +32,7 @@ MARGIN, SMALLEST = 6, 6.0  # pixels beside the text, points of its font
 OPACITY = 0.6  # of the hottest place
 TOP = 0.995  # share of all cells of a face's maps that lie below the hottest colour
 _COLOURS = matplotlib.colormaps["inferno"]
+_MARKS = "os^Dv*PXdph<>8H+x1234"  # of classes, beyond any number that a corpus names
 
 
 class HeatPainter:
@@ -43,6 +49,7 @@ class HeatPainter:
         self._playback = Playback(explanation.timeline)
         self._tops = {track: _top(explanation.maps(track)) for track in explanation.timeline.faces()}
         self.output_size = size
+        self._titled = titled
         self._text = _title(explanation) if titled else ""
         self._font = _fitting(self._text, size)
 
@@ -59,9 +66,18 @@ class HeatPainter:
         canvas = ImageDraw.Draw(drawn)
         for glance in glances:
             canvas.rectangle(tuple(map(float, glance.box)), outline=face_colour(glance.track), width=2)
+            if self._titled and glance.row is not None and (said := self._said(glance.row)):
+                left, bottom = float(glance.box[0]) + MARGIN, min(float(glance.box[3]), drawn.height) - MARGIN
+                canvas.text((left, bottom), said, "white", self._font, "ls", stroke_width=2, stroke_fill="black")
         if self._text:
             canvas.text((MARGIN, 4), self._text, "white", self._font, stroke_width=2, stroke_fill="black")
         return np.asarray(drawn)
+
+    def _said(self, row: pd.Series) -> str:
+        """The answer at a moment, with its class where every window has its own."""
+        if np.isnan(row["answer"]):
+            return ""
+        return f"{self._explanation.class_of(row) or 'answer'} {row['answer']:.2f}"
 
     def _heat(self, picture: NDArray[np.float32], box: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
         """Blend a map, 0..1, over the square that the model was shown."""
@@ -131,23 +147,43 @@ def contact_sheet(explanation: Explanation) -> bytes:
             axes.imshow(painter.paint(image, float(time)))
             axes.set_title(f"{time:.1f} s", fontsize=9)
             axes.axis("off")
-    panels = np.atleast_1d(below.subplots(1, 2 if parts else 1))
+    sides = np.atleast_1d(below.subfigures(1, 2 if parts else 1))
+    _over_time(explanation, table, sides[0].subplots(2, 1, sharex=True))
+    if parts:
+        axes = sides[1].subplots()
+        names = [str(name).removeprefix("part ") for name in parts]
+        axes.barh(names[::-1], table[parts].mean()[::-1], color="#0072B2")
+        axes.axvline(0, color="#999999", linewidth=0.8)
+        axes.set_title("what the answer loses when it is hidden (left of 0: it gains)", fontsize=9)
+        axes.set_xlabel("answer before − answer after", fontsize=9)
+        axes.tick_params(labelsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _over_time(explanation: Explanation, table: pd.DataFrame, panels: Sequence[Axes]) -> None:
+    """Relevance above, and the answer below: a line per face, a mark per class where windows have their own."""
+    when, answer = panels
+    classes = dict(zip(dict.fromkeys(table["class"].dropna()) if "class" in table else (), _MARKS, strict=False))
     for track in explanation.timeline.faces():
         rows = table[table["track"] == track]
         colour = "#{:02x}{:02x}{:02x}".format(*face_colour(track))
         middle = (rows["start"] + rows["end"]) / 2
-        panels[0].plot(middle, rows["when"], color=colour, label=f"face {track}: when")
-        panels[0].plot(middle, rows["answer"], color=colour, linestyle=":", label=f"face {track}: answer")
-    panels[0].set_xlabel("seconds")
-    panels[0].set_ylabel("relevance, answer")
-    panels[0].set_title("relevance (1: an average moment) and answer", fontsize=9)
-    panels[0].legend(frameon=False, fontsize=8)
-    if parts:
-        names = [str(name).removeprefix("part ") for name in parts]
-        panels[1].barh(names[::-1], table[parts].mean()[::-1], color="#0072B2")
-        panels[1].axvline(0, color="#999999", linewidth=0.8)
-        panels[1].set_title("what the answer loses when it is hidden", fontsize=9)
-        panels[1].set_xlabel("answer before − answer after")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+        when.plot(middle, rows["when"], color=colour, label=f"face {track}")
+        answer.plot(middle, rows["answer"], color=colour, linewidth=1)
+        for name, mark in classes.items():
+            own = rows["class"] == name
+            answer.plot(middle[own], rows["answer"][own], mark, color=colour, markersize=4)
+    when.axhline(1, color="#999999", linewidth=0.8)
+    when.set_ylabel("relevance\n(1: average)", fontsize=8)
+    answer.set_ylabel("answer", fontsize=8)
+    answer.set_xlabel("seconds", fontsize=9)
+    for axes in panels:
+        axes.tick_params(labelsize=8)
+    when.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    if classes:
+        named = [
+            answer.plot([], [], mark, color="#555555", markersize=4, label=name)[0] for name, mark in classes.items()
+        ]
+        answer.legend(handles=named, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))

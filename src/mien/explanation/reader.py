@@ -30,15 +30,17 @@ CELLS = 14  # of a map, along each side
 MOMENTS = 8  # of a window
 HIDDEN = 7  # cells along a side that are hidden in turn
 MODALITIES = ("video", "sound")
+CLASS = "class "  # and its name: a column of answers
 
 
 class Explainer:
     """Answers for every window with a map of where the model looked, and with what hiding things costs.
 
-    Columns of an answer: ``answer`` (probability or value of what is explained); with occlusion ``part <name>`` (loss
-    when that part of the face is hidden) and ``modality <name>`` (loss without it; NaN where there is only one); then
-    the map, ``m0``... row by row. Maps of a window add up to the number of its moments, so that at an average moment a
-    map adds up to 1.
+    Columns of an answer: ``answer`` (probability or value of what is explained); where the most probable class of every
+    window is explained, ``class <name>`` (1 for the class that it is, so that means over windows are shares); with
+    occlusion ``part <name>`` (loss when that part of the face is hidden) and ``modality <name>`` (loss without it; NaN
+    where there is only one); then the map, ``m0``... row by row. Maps of a window add up to the number of its moments,
+    so that at an average moment a map adds up to 1.
 
     Args:
         bundle: with a task.
@@ -69,10 +71,12 @@ class Explainer:
         # rollout changes modules for the time of a call, while other threads ask the model
         self._twin = deepcopy(model.encoder) if method == "rollout" else model.encoder
         self._crop = video.crop
+        known = bundle.task.classes if output is None else None
+        self.classes = tuple(f"{CLASS}{name}" for name in known or ())
         self.extra: tuple[str, ...] = ()
         if method == "occlusion":
             self.extra = (*(f"part {name}" for name in NAMES), *(f"modality {name}" for name in MODALITIES))
-        self.outputs = ("answer", *self.extra, *(f"m{cell}" for cell in range(CELLS * CELLS)))
+        self.outputs = ("answer", *self.classes, *self.extra, *(f"m{cell}" for cell in range(CELLS * CELLS)))
         self.width = len(self.outputs)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -84,8 +88,10 @@ class Explainer:
         maps = _by_rollout(self._twin, batch) if self.method == "rollout" else _METHODS[self.method](self.score, batch)
         maps = heat(maps) * MOMENTS
         with torch.no_grad():
-            answer = self.score.read(batch, self.score.chosen(batch))
-        columns = [answer[:, None], *self._losses(batch, landmarks)]
+            chosen = self.score.chosen(batch)
+            answer = self.score.read(batch, chosen)
+        which = [F.one_hot(chosen, len(self.classes)).to(answer)] if self.classes else []
+        columns = [answer[:, None], *which, *self._losses(batch, landmarks)]
         same = torch.cat(columns, dim=1)[:, None].expand(-1, MOMENTS, -1)
         return torch.cat([same, maps.flatten(2).to(same)], dim=2)
 

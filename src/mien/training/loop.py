@@ -68,6 +68,7 @@ class Loop:
         self._log: Log | None = None
         self._gallery = Gallery.of(experiment, run.gallery) if fabric.is_global_zero else None
         self._progress: Progress | None = None
+        self._notes = experiment.protocol.notes
 
     @property
     def steps(self) -> int:
@@ -84,6 +85,8 @@ class Loop:
         if self.fabric.is_global_zero:
             self._log = Log(self.run.logs, self.state.step)
         self._progress = Progress(self.steps, self.state.step, self.recipe.stage, shown and self.fabric.is_global_zero)
+        for note in self._notes if not self.state.step else ():  # before hours are spent on it
+            self._progress.say(f"note: {note}")
         try:
             self._train()
         except MienError as error:
