@@ -9,6 +9,7 @@ import pandas as pd
 from mien.data.corpora.contract import Choice, Corpus, Counts, Label
 from mien.data.corpora.survey import Survey
 from mien.data.corpora.texts import read_headed
+from mien.data.corpora.votes import with_votes
 from mien.errors import UsageError
 
 FOLDS = ("1", "2", "3", "4", "5")
@@ -22,6 +23,8 @@ def look(survey: Survey) -> pd.DataFrame:
     listed = pd.concat(tests, ignore_index=True)
     for fold in FOLDS:
         _compare(survey, listed, fold)
+    if (annotation := survey.maybe("annotation.xlsx", files=True)) is not None:
+        listed = with_votes(survey, annotation, listed, {name: at for at, name in enumerate(_NAMES, start=1)})
     pictures = survey.choices["pictures"]
     if pictures == "recordings":
         folder = survey.folder("original", what="Clip/original with the clips")
@@ -70,7 +73,8 @@ Clip/clip_224x224/XXXXX/XXXXX_FFFFF.jpg          clip_224x224_part_*.zip: 15,906
 Clip/clip_224x224_16f/XXXXX/F.jpg                clip_224x224_16f.zip: the same interpolated to 16 frames
 EmoLabel_DataSplit/train(single_labeled)/set_1.csv ... set_5.csv     video_name,label (1..7)
 EmoLabel_DataSplit/test(single_labeled)/set_1.csv ... set_5.csv
-Annotation/annotation.xlsx                       seven columns of votes, order, label (0: no single label)""",
+Annotation/annotation.xlsx                       annotation.zip: seven columns of votes, order, label (0: no single
+                                                 label); gives the columns agreement and vote_<class>""",
     look=look,
     labels=tuple(Label(at, name, str(at + 1), name) for at, name in enumerate(_NAMES)),
     subjects="unknown (films)",
