@@ -13,11 +13,18 @@ def end_after(gone: Callable[[], object], grace: float = 0.0) -> None:
     """End this process once ``gone()`` returns; it blocks in a thread of its own until the parent is no more.
 
     Args:
-        gone: reads from a pipe whose other end the parent alone holds: the system closes it, also when it is killed.
+        gone: ``parent_is_gone``, or better a read from a pipe whose other end the parent alone holds: the system closes
+            it, also when the parent is killed.
         grace: seconds that a process with a handler of SIGTERM gets to stop by itself, as a training does that leaves a
             checkpoint.
     """
     threading.Thread(target=_wait, args=(gone, grace), name="end with the parent", daemon=True).start()
+
+
+def parent_is_gone(parent: int) -> None:
+    """Return once the process ``parent``, which started this one, has ended (not on Windows, which does not tell)."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
 
 
 def _wait(gone: Callable[[], object], grace: float) -> None:

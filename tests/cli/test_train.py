@@ -19,6 +19,9 @@ import yaml
 from safetensors.torch import load_file
 from tests.training.corpus import PRETEXT, TASK, make_recipe, write_corpus
 
+from mien.errors import UsageError
+from mien.lock import refuse_if_held
+
 MIEN = Path(sys.executable).with_name("mien")
 RecipeFile = Callable[..., str]
 
@@ -220,3 +223,46 @@ def test_recipes_are_listed_shown_and_checked(here: Callable[..., Any]) -> None:
     assert "  layer_decay: 0.75\n" in out
     code, _, err = here("recipes", "nothing/*")
     assert (code, err) == (2, "mien: no recipe matches 'nothing/*'; mien recipes lists all\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_folds_end_with_their_killed_parent_and_go_on_alike(recipe_file: RecipeFile, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"protocol": {"by": "subject", "fold": 0, "folds": 2}, "workers": 1}
+    recipe = recipe_file(data=changes, schedule={"epochs": 40}, intervals={"log_steps": 1, "checkpoint_steps": 4})
+    command = ("train", recipe, "--folds", "0", "--run")
+    process = start(*command, "cut", cwd=tmp_path)
+    fold = tmp_path / "cut" / "fold-0"
+    wait_for(process, fold, 6)
+    child = int((fold / ".lock").read_text().split()[1])
+    for holder, run in ((process.pid, fold.parent), (child, fold)):
+        with pytest.raises(UsageError, match=f"is being written by process {holder} on "):
+            refuse_if_held(run)
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 40
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+    assert not (fold / "metrics.json").exists()
+    resumed, whole = mien(*command, "cut", "--resume", cwd=tmp_path), mien(*command, "whole", cwd=tmp_path)
+    assert (resumed.returncode, whole.returncode) == (0, 0), resumed.stderr
+    for name in ("checkpoints/last.safetensors", "bundle/model.safetensors"):
+        assert different(fold / name, tmp_path / "whole" / "fold-0" / name) == []
+    assert (fold / "evaluation/test/predictions.csv").read_bytes() == (
+        tmp_path / "whole" / "fold-0" / "evaluation/test/predictions.csv"
+    ).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_why_a_fold_failed_stands_where_the_message_says(recipe_file: RecipeFile, tmp_path: Path, jobs: int) -> None:
+    changes: dict[str, Any] = {"protocol": {"by": "subject", "fold": 0, "folds": 2}}
+    recipe = recipe_file(data=changes, model={"name": "videomae_test", "init": "nowhere"})
+    failed = mien("train", recipe, "--folds", "0", "--jobs", str(jobs), "--run", "cv", cwd=tmp_path)
+    why, last = "nowhere does not exist", failed.stderr.strip().splitlines()[-1]
+    log = (tmp_path / "cv" / "fold-0.log").read_text()
+    assert failed.returncode == 1
+    assert last.startswith("mien: fold 0: mien train ended with exit code 1 (")
+    assert (why in log, why in last, "see cv/fold-0.log" in last) == ((jobs == 2,) * 3)
+    assert ("see above" in last, len(failed.stderr.strip().splitlines())) == (jobs == 1, 3 - jobs)

@@ -35,6 +35,12 @@ def test_every_task_comes_out_once_and_crashes_are_isolated() -> None:
     assert sorted(results.values()) == [0, 10, 20, 30, 50, 60, 70, 80]
 
 
+def test_torch_works_on_one_thread_whether_the_work_or_the_script_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = "__import__('torch').get_num_threads()"
+    assert dict(map_processes(eval, [threads, "0"], 2, str))[threads] == 1
+
+
 def test_errors_of_the_work_come_out_and_end_it() -> None:
     with pytest.raises(ZeroDivisionError):
         list(map_processes(eval, ["1 / 0", "2"], 2, str))

@@ -14,7 +14,7 @@ from mien.evaluation.cost import Cost, CostMeter
 from mien.evaluation.smoothing import check_smoothable
 from mien.evaluation.smoothing import fit as fit_smoothing
 from mien.files import finite
-from mien.lock import alone
+from mien.lock import alone, refuse_if_held
 from mien.models.contract import Recogniser
 from mien.models.specification import Specification
 from mien.training.experiment import Experiment, build
@@ -23,6 +23,7 @@ from mien.training.hardware import (
     choose_precision,
     computing,
     gather,
+    launch,
     make_fabric,
     on_every_process,
 )
@@ -59,8 +60,9 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
     known = peek_state(place.last) if resume and place.last.exists() else None
     precision = known.precision if known else choose_precision(recipe.precision, choose_accelerator(recipe.hardware))
     fabric = make_fabric(recipe.hardware, precision)
-    fabric.launch()
+    launch(fabric)
     with StopSignals() as signals, ExitStack() as held:
+        on_every_process(fabric, lambda: refuse_if_held(place.folder) if fabric.is_global_zero else None)
         on_every_process(fabric, lambda: _same_everywhere(fabric, place, known))
         on_every_process(fabric, lambda: place.check(recipe, resume))
         finished = place.result() if resume else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,14 +15,16 @@ from torch import Tensor, distributed
 
 from mien.errors import MienError, UsageError
 from mien.memory import keep_freed_memory
+from mien.processes import end_after, parent_is_gone
 from mien.training.schema import Hardware
 
 T = TypeVar("T")
+_FIRST = "MIEN_FIRST_PROCESS"  # its id, for the processes that it starts
 KEPT_MEMORY, LARGE_TENSOR = 2**31 - 1, 2**30  # bytes; the largest that glibc takes
 
 
 def make_fabric(hardware: Hardware, precision: str) -> Fabric:
-    """Fabric for ``fp32`` or ``bf16``; its ``launch()`` starts the other processes or joins those of a cluster.
+    """Fabric for ``fp32`` or ``bf16``
 
     Raises:
         UsageError: the accelerator or that many devices are not there.
@@ -36,6 +39,21 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
         strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
+
+
+def launch(fabric: Fabric) -> None:
+    """Start the other processes of a run, or join those of a cluster. Those that are started end with this one.
+
+    Without that a process on a graphics card would wait for the first one, and hold its memory, for minutes.
+    """
+    parent = os.environ.pop(_FIRST, "")
+    if parent == str(os.getppid()):
+        end_after(lambda: parent_is_gone(int(parent)))
+    os.environ[_FIRST] = str(os.getpid())
+    try:
+        fabric.launch()
+    finally:
+        del os.environ[_FIRST]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from mien import __version__
 from mien.data.protocol import Protocol
 from mien.errors import MienError, UsageError
 from mien.files import complete, finite, write_json
-from mien.lock import entries, refuse_if_held
+from mien.lock import entries
 from mien.training.recipe import dump_recipe, load_recipe
 from mien.training.schema import Recipe
 
@@ -95,7 +95,6 @@ class Run:
         if not there:
             return
         if not resume:
-            refuse_if_held(self.folder)
             raise UsageError(f"{self.folder} is not empty; add --resume to go on with it, or choose another --run")
         if not self.recipe.exists():
             if any(not path.name.endswith(".part") for path in there):
