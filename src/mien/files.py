@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 
 
 @contextmanager
@@ -59,6 +59,18 @@ def check_writable(folder: str | os.PathLike[str], named: str = "") -> None:
     except OSError as error:
         where = f"{named} {os.fspath(folder)}".strip()
         raise MienError(f"{where}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def check_file(path: str | os.PathLike[str], named: str = "") -> None:
+    """The same for one file: no folder has its name, and it can be written where it is to lie.
+
+    Raises:
+        UsageError: it is a folder.
+        MienError: nothing can be written beside it.
+    """
+    if Path(path).is_dir():
+        raise UsageError(f"{named} {os.fspath(path)} is a folder, and one file is written; name a file".strip())
+    check_writable(Path(path).parent, named)
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:

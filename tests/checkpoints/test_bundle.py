@@ -14,6 +14,9 @@ from mien.checkpoints import files
 from mien.checkpoints.bundle import load, save
 from mien.checkpoints.card import Figure, ModelCard
 from mien.errors import MienError, UsageError
+from mien.evaluation.calibrating import calibrate
+from mien.evaluation.courses import fit_smoothing
+from mien.lock import alone
 from mien.models import Encoder, Recogniser, create_encoder
 from mien.models.specification import Specification
 
@@ -30,6 +33,24 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path, model: Recogniser, spec
     assert not bundle.model.training
     assert torch.equal(bundle.model(CLIP), model(CLIP))
     assert bundle.encoder is bundle.model.encoder
+
+
+def test_a_bundle_has_one_writer(tmp_path: Path, model: Recogniser, specification: Specification) -> None:
+    bare = save(model, specification, tmp_path / "bare")
+    kept = save(model, specification, tmp_path / "run" / "bundle")
+    (tmp_path / "run" / "recipe.yaml").write_text("")
+    for folder, holder in ((bare, files.hold_bundle(bare)), (kept, alone(tmp_path / "run"))):
+        with holder:
+            for write in (
+                lambda source: calibrate(source, "none.csv"),
+                lambda source: fit_smoothing(source, "none.csv"),
+            ):
+                with pytest.raises(UsageError, match="is being written by process"):
+                    write(folder)
+            assert load(folder).specification == specification
+            save(model, specification, folder)
+            assert len(list(folder.iterdir())) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bare", "run"]
 
 
 def test_equal_weights_have_equal_digests(tmp_path: Path, model: Recogniser, specification: Specification) -> None:

@@ -14,6 +14,20 @@ CASES = [
     ("evaluate predictions.csv --submission out.csv", 2, "--submission: predictions.csv is a file of predictions"),
     ("evaluate nowhere --data MANIFEST --against folder", 2, "--against folder: no predictions to compare with"),
     ("evaluate nowhere --data MANIFEST --out text.txt/new", 1, "--out text.txt/new: cannot be written"),
+    ("evaluate nowhere --data MANIFEST --submission folder", 2, "--submission folder is a folder, and one file is"),
+    ("evaluate predictions.csv --out run", 2, "--out run is a run, which has a report of its own; name run/evaluation"),
+    ("evaluate predictions.csv --against folder", 2, "--against folder: no predictions to compare with"),
+    ("extract MANIFEST --features mfcc=mfcc --out folder", 2, "--out folder is a folder, and one file is written"),
+    ("extract MANIFEST --features mfcc=mfcc --out text.txt", 1, "text.txt"),
+    ("report predictions.csv --out run", 2, "--out run is a run"),
+    ("corpora view MANIFEST --out folder", 2, "--out folder is a folder"),
+    (
+        "corpora join MANIFEST --out new.csv --merge nothing=neutral",
+        2,
+        "merge nothing=neutral: no clip has that class; ",
+    ),
+    ("convert svfap text.txt --out run", 1, "run holds other things than a bundle"),
+    ("prepare --corpus dfew folder --out text.txt/new", 1, "--out text.txt/new: cannot be written"),
     ("report predictions.csv predictions.csv", 2, "predictions.csv is named twice"),
     ("train svfap/finetune_synthetic --jobs 2", 2, "--jobs 2: only folds are trained side by side"),
     ("train svfap/finetune_synthetic --folds ,", 2, "--folds: name folds with commas, or all"),
@@ -36,6 +50,8 @@ def test_one_line(
     message: str,
 ) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/recipe.yaml").write_text("")
     (tmp_path / "text.txt").write_text("kept")
     (tmp_path / "other.json").write_text('{"train": []}')
     (tmp_path / "predictions.csv").write_text("id,truth,prediction\na,0,0\n")

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mien.checkpoints.bundle import build, load, save
 from mien.checkpoints.convert.base import Plan, get_converter
-from mien.checkpoints.files import write_weights
+from mien.checkpoints.files import check_replaceable, write_weights
 from mien.checkpoints.strict import load_strictly
 from mien.errors import UsageError
-from mien.files import sha256
+from mien.files import check_file, sha256
 from mien.models import Encoder, Recogniser
 from mien.models.registry import inputs_for
 from mien.models.specification import (
@@ -82,6 +82,7 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     filled and checked, then its encoder is kept.
     """
     settings = settings or Settings()
+    check_replaceable(folder)
     converter = get_converter(system)
     foreign = converter.read(file, settings.entry)
     told = {"input_size": settings.size, "num_frames": settings.frames, "num_heads": settings.heads}
@@ -120,6 +121,7 @@ def export(system: str, source: Path | str, file: Path) -> int:
     """
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} does not end in .safetensors; weights are written as safetensors only")
+    check_file(file)
     bundle = load(source)
     converter = get_converter(system)
     plan = plan_of(bundle.specification)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mien.errors import MienError
-from mien.files import complete
+from mien.files import check_writable, complete
 from mien.lock import alone
 from mien.models.specification import Specification
 
@@ -73,11 +73,17 @@ def hold_bundle(folder: Path) -> AbstractContextManager[None]:
     return alone(folder.parent, f".{folder.name}.lock")
 
 
-def write_bundle(folder: Path, specification: Specification, state: Mapping[str, Tensor], card: str) -> None:
-    """Write all files beside ``folder``, then put them in its place; a failure leaves what was there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that a bundle cannot be written to: it holds other things, or nothing can be written there."""
     if folder.exists() and not (folder.is_dir() and _is_replaceable(folder)):
         raise MienError(f"{folder} holds other things than a bundle; choose a new folder")
+    check_writable(folder.parent)
+
+
+def write_bundle(folder: Path, specification: Specification, state: Mapping[str, Tensor], card: str) -> None:
+    """Write all files beside ``folder``, then put them in its place; a failure leaves what was there."""
+    check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         part.chmod(0o755)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mien.checkpoints.files import CARD, CONFIG, WEIGHTS, find_bundle
 from mien.errors import MienError, UsageError
+from mien.files import check_writable
 
 _ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 
@@ -28,6 +29,8 @@ def pull(hub_id: str, folder: Path | str | None = None) -> Path:
     if match is None:
         raise UsageError(f"{hub_id!r} is no hub id; write owner/name or owner/name@revision")
     hub = _library()
+    if folder is not None:
+        check_writable(folder)
     try:
         local = hub.snapshot_download(
             match["repo"],

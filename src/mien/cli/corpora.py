@@ -10,6 +10,7 @@ import typer
 
 from mien.cli.options import AsJson, ShowFaces
 from mien.cli.progress import progress_bar
+from mien.files import check_file
 
 Layout = Literal["sewa", "msp", "recola"]
 Way = Literal["subject", "leave_one_out", "fold", "split", "corpus", "random"]
@@ -250,10 +251,11 @@ def view(
     from mien.data.manifest import Manifest
 
     table = Manifest.read(manifest)
+    page = out or table.root / "look.html"
+    check_file(page, "--out")
     settings = LookSettings(pictures=pictures, blurred=not show_faces, files=files)
     with progress_bar("looking", hidden=as_json) as progress:
         overview = look(table, settings, progress)
-    page = out or table.root / "look.html"
     write_page(overview, page)
     if as_json:
         typer.echo(json.dumps({"page": str(page), "clips": len(table), "unreadable": overview.failed}))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mien.cli.options import AsJson, Classes, Device, Groups, Precision, Streams, Views, Workers, names
+from mien.cli.outputs import check_results
 from mien.cli.progress import progress_bar
 from mien.errors import UsageError
-from mien.files import check_writable
+from mien.files import check_file
 
 if TYPE_CHECKING:
     from mien.evaluation.abstention import Answered
@@ -103,6 +104,7 @@ def evaluate(
     chosen |= {"precision": precision, "streams": streams, "groups": groups or (), "corpus": corpus, "seed": seed}
     settings = EvaluationSettings.model_validate(chosen | {"replicates": replicates})
     folder = out or _default_folder(source, split)
+    _check_before(folder, against, submission)
     if is_file(source):
         _refuse(source, {"--data": data, "--protocol": protocol, "--submission": submission, "--missing": missing})
         result = judge_file(source, settings, names(classes), metrics or ())
@@ -112,7 +114,6 @@ def evaluate(
         if submission is not None:
             _submit(source, data, submission, settings, as_json)
             return
-        _check_before(folder, against)
         result = _judge(source, data, split, settings, metrics or (), protocol, published, as_json)
     if missing:
         from mien.evaluation.missing import evaluate_missing, with_missing
@@ -132,11 +133,14 @@ def _refuse(source: str, options: Mapping[str, object]) -> None:
             raise UsageError(f"{option}: {source} is a file of predictions, no model that could be run; leave it out")
 
 
-def _check_before(folder: Path, against: Path | None) -> None:
+def _check_before(folder: Path, against: Path | None, submission: Path | None) -> None:
     """Refuse before the work what would fail after it."""
     if against is not None and not (against / "predictions.csv").is_file():
         raise UsageError(f"--against {against}: no predictions to compare with; give the folder of an evaluation")
-    check_writable(folder, "--out")
+    if submission is not None:
+        check_file(submission, "--submission")
+    else:
+        check_results(folder)
 
 
 def _submit(source: str, data: Path, file: Path, settings: EvaluationSettings, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from mien.cli.options import AsJson, Device
 from mien.cli.progress import progress_bar
+from mien.files import check_file
 
 app = typer.Typer(add_completion=False)
 
@@ -46,9 +47,11 @@ def extract(
 
     requests = parse_requests(features)
     manifest = Manifest.read(data)
+    store = out or manifest.root / STORE
+    check_file(store, "--out")
     extractors = {one.name: make_extractor(one, str(device_named(device)), batch) for one in requests}
     with progress_bar(data.name, hidden=as_json) as progress:
-        report = run(manifest, extractors, out or manifest.root / STORE, jobs, steps, progress)
+        report = run(manifest, extractors, store, jobs, steps, progress)
     failed = {name: len(by_clip) for name, by_clip in report.failures.items()}
     if as_json:
         streams = {name: one.model_dump() for name, one in report.streams.items()}

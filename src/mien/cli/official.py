@@ -12,6 +12,7 @@ import typer
 
 from mien.cli.skipped import count, tell_skipped
 from mien.errors import UsageError
+from mien.files import check_writable
 
 if TYPE_CHECKING:
     from mien.data.corpora import Corpus
@@ -47,6 +48,7 @@ def read_copy(
     if len(inputs) != 1:
         raise UsageError(f"--corpus {name}: give one folder, that of the copy, not {len(inputs)} inputs")
     choices = dict(_pair(text) for text in choose)
+    check_writable(out, "--out")
     done = write_official(corpus, inputs[0], out, choices, partial, uncut=not as_is)
     for finding in () if quiet else done.findings:
         typer.echo(f"{finding.level}: {finding.line}", err=True)

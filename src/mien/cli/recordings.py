@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +96,7 @@ def run(
     Raises:
         typer.Exit: code 1 where a recording failed.
     """
-    _check_names(videos, out)
+    _check_before(videos, out, formats)
     from mien.checkpoints.bundle import load
 
     bundle = load(model)
@@ -139,12 +140,14 @@ def write(
     return paths
 
 
-def _check_names(videos: Sequence[Path], out: Path) -> None:
+def _check_before(videos: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
     """Refuse what would fail only after the work, or write over a file of this very call."""
     twice = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
     if twice:
         rule = "several recordings have this name and would write the same files; give each an --out of its own"
         raise UsageError(f"{twice[0]}: {rule}")
+    if "parquet" in formats and find_spec("pyarrow") is None:
+        raise UsageError("--parquet needs pyarrow: pip install 'mien[parquet]', or write --csv")
     check_writable(out, "--out")
 
 

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from mien.cli.options import AsJson, Classes, Groups, ShowFaces, names
+from mien.cli.outputs import check_results
 from mien.errors import UsageError
+from mien.files import check_file
 
 app = typer.Typer(add_completion=False)
 
@@ -45,12 +47,14 @@ def report(
 
     if len(set(sources)) < len(sources):
         raise UsageError(f"{max(sources, key=sources.count)} is named twice; name every result once")
+    if out is not None:
+        out = out if out.suffix.lower() in {".html", ".htm"} else out / "report.html"
+        check_results(out.parent)
+        check_file(out, "--out")
     loaded = [load_source(source, names(classes), tuple(groups or ())) for source in sources]
     if out is None:
         alone = len(sources) == 1 and sources[0].is_dir()
         out = sources[0] / "evaluation" / "report.html" if alone and loaded[0].run else Path("report.html")
-    elif out.suffix.lower() not in {".html", ".htm"}:
-        out = out / "report.html"
     paths = write_report(loaded, out, Look(map_, faces))
     if as_json:
         typer.echo(json.dumps({name: str(path) for name, path in paths.items()}))

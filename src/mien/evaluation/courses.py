@@ -36,12 +36,11 @@ def fit_smoothing(
         UsageError: the task does not give values over time, or there are no validation clips; another process writes
             the run or bundle.
     """
-    settings = settings or EvaluationSettings()
-    manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
     if is_hub_id(str(source)):
         raise UsageError(f"{source} is on a hub; fetch it (mien bundle pull) and name the folder")
     with hold_bundle(locate(source)):
-        return _fit_smoothing(source, manifest, settings)
+        corpus = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
+        return _fit_smoothing(source, corpus, settings or EvaluationSettings())
 
 
 def _fit_smoothing(source: str | Path, manifest: Manifest, settings: EvaluationSettings) -> Specification:

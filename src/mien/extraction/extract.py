@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.manifest import Manifest
-from mien.data.streams import STORE, Stream, StreamStore, write_store
+from mien.data.streams import Stream, StreamStore, write_store
 from mien.errors import MienError, UsageError
 from mien.extraction.contract import Extractor
 from mien.extraction.material import Material
 from mien.extraction.timing import STEPS
-from mien.files import complete
+from mien.files import check_file, complete
 from mien.lock import alone
 from mien.models.specification import StreamInput
 
@@ -67,8 +67,9 @@ def extract(
         for name, one in extractors.items()
     }
     parts = store.with_name(f"{store.name}.parts")
-    if store.is_dir():
-        raise UsageError(f"{store} is a folder, and a store is one file; name a file in it, such as {store / STORE}")
+    check_file(store)
+    if store.exists():
+        StreamStore(store)  # what is no store, or a damaged one, is told before the work
     with alone(parts):
         _begin(parts, described, manifest)
         work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps), jobs)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from pydantic import ValidationError
 
 from mien.data.manifest import Manifest
 from mien.data.synthetic import CLASSES, SyntheticSettings, film_two_faces, synthesise
-from mien.errors import UsageError
+from mien.data.synthetic import corpus as module
+from mien.errors import MienError, UsageError
 from mien.media import VideoReader, VideoWriter, read_sound
 
 TINY = SyntheticSettings(clips=4, subjects=2, seconds=0.8, fps=10, size=64)
@@ -131,3 +133,16 @@ def test_equal_pictures_give_equal_files(tiny_corpus: Manifest, tmp_path: Path) 
                 video.write(image)
         written.add(pixels(path).tobytes())
     assert len(written) == 1
+
+
+def test_a_process_that_dies_over_and_over_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dying(work: object, tasks: range, jobs: int, crashed: Callable[[int], object]) -> object:
+        return ((task, crashed(task)) for task in tasks)
+
+    monkeypatch.setattr(module, "map_processes", dying)
+    with pytest.raises(MienError, match="the process that filmed subject 0 died twice") as caught:
+        synthesise(tmp_path / "corpus", TINY, workers=2)
+    assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    assert len(synthesise(tmp_path / "corpus", TINY, workers=1)) == 4
+    assert not (tmp_path / "corpus" / ".lock").exists()

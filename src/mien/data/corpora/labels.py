@@ -10,6 +10,7 @@ import pandas as pd
 from mien.data.corpora import corpora
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
+from mien.files import check_file
 
 # Sets of shared names, in the order of the ids that they get. 7: DFEW and FERV39k; 8: with contempt, as MSP-Face;
 # 8-calm: as RAVDESS; 11: MAFW.
@@ -81,7 +82,8 @@ def join(
         The manifest, its classes in the order of their ids, and how many rows of each corpus have none of them.
 
     Raises:
-        UsageError: a manifest has no labels, two are of one corpus, or nothing is shared.
+        UsageError: a manifest has no labels, two are of one corpus, nothing is shared, or no clip has a class that
+            ``merge`` names.
     """
     tables = {}
     for path in manifests:
@@ -93,6 +95,10 @@ def join(
         tables[name] = manifest
     if Path(out).suffix.lower() not in {".csv", ".parquet", ".pq"}:
         raise UsageError(f"{out}: a table ends in .csv or .parquet; give it such a name")
+    check_file(out)
+    there = set().union(*map(_labels, tables.values()))
+    if odd := [f"{one}={other}" for one, other in (merge or {}).items() if one not in there]:
+        raise UsageError(f"merge {odd[0]}: no clip has that class; there are {', '.join(sorted(there))}")
     merged = {name: {(merge or {}).get(label, label) for label in _labels(table)} for name, table in tables.items()}
     wanted = _wanted(classes) if classes else common_classes(*merged.values())
     if not wanted:

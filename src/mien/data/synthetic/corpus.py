@@ -112,7 +112,7 @@ def _by_subject(folder: Path, settings: SyntheticSettings, workers: int) -> Iter
     def crashed(subject: int) -> list[Clip]:
         raise MienError(
             f"{folder}: the process that filmed subject {subject} died twice (out of memory?); start again with the "
-            "same folder and fewer --workers"
+            "same folder and fewer --jobs"
         )
 
     make = partial(make_subject, folder, settings)
