@@ -42,6 +42,9 @@ Like = Annotated[
     str | None,
     typer.Option(help="Cut as published: avfusion (RAVDESS), viper (Hume-Reaction), voxceleb2 (SVFAP, MAE-DFER)."),
 ]
+OpenFace = Annotated[
+    Path | None, typer.Option("--openface", help="Take the faces that OpenFace has cut out and left in this folder.")
+]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; all processor cores by default.")]
 Corpus = Annotated[str | None, typer.Option(help="The input is a copy of this public corpus (see mien corpora).")]
 Choose = Annotated[list[str] | None, typer.Option(help="How to take the corpus, name=value; repeatable.")]
@@ -70,6 +73,7 @@ def prepare(
     gop: Gop = 1,
     exact: Exact = False,
     like: Like = None,
+    openface: OpenFace = None,
     jobs: Jobs = None,
     corpus: Corpus = None,
     choose: Choose = None,
@@ -96,24 +100,32 @@ def prepare(
     from mien.cli.official import read_copy, tell
     from mien.data.prepare import prepare as prepare_clips
 
-    if address is not None and engine != "ray":
-        raise UsageError(f"--address {address}: only a Ray cluster has an address; add --engine ray")
-    if corpus is None and (choose or partial or as_is):
-        raise UsageError("--choose, --partial and --as-is say how to take a public corpus; add --corpus NAME")
+    _check(engine, address, corpus is None and bool(choose or partial or as_is))
     crop = {"size": size, "margin": margin, "align": align, "smoothing": smoothing}
     rest = {"faces": faces, "min_seconds": min_seconds, "min_face": min_face, "gop": gop, "exact": exact}
     rest["window"] = _square(window)
-    settings = _settings(crop, rest, like, {name for name in (*crop, *rest) if _is_given(context, name)})
+    given = {name for name in (*crop, *rest) if _is_given(context, name)}
+    settings = _settings(crop | _of_openface(openface, given, like), rest, like, given)
     copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
     report = None
     if copy is None or not copy.cropped:
         with progress_bar("preparing", hidden=as_json) as progress:
             raw = inputs if copy is None else [str(copy.manifest)]
-            report = prepare_clips(raw, out, settings, jobs, progress, engine, address)
+            report = prepare_clips(raw, out, settings, jobs, progress, engine, address, openface)
+    elif openface is not None:
+        raise UsageError(f"--openface {openface}: nothing is cut here, the pictures are used as they are")
     if copy is not None:
         tell(copy, out, report, as_json)
     elif report is not None:
         _print(report, as_json)
+
+
+def _check(engine: str, address: str | None, corpus_missing: bool) -> None:
+    """Options that mean nothing without another one."""
+    if address is not None and engine != "ray":
+        raise UsageError(f"--address {address}: only a Ray cluster has an address; add --engine ray")
+    if corpus_missing:
+        raise UsageError("--choose, --partial and --as-is say how to take a public corpus; add --corpus NAME")
 
 
 def _print(report: PrepareReport, as_json: bool) -> None:
@@ -131,6 +143,19 @@ def _square(window: str | None) -> list[str] | None:
     if len(numbers) != 3 or not all(number.strip().lstrip("-").isdigit() for number in numbers):
         raise UsageError(f"--window {window}: give left,top,side in pixels, such as 32,0,160")
     return numbers
+
+
+def _of_openface(folder: Path | None, given: set[str], like: str | None) -> dict[str, int]:
+    """Clips are as large as the pictures of OpenFace; options on how mien looks for faces do not go with them."""
+    from mien.data.openface import side_of
+
+    if folder is None:
+        return {}
+    looking = sorted(given & {"faces", "margin", "align", "smoothing", "window", "min_seconds", "min_face"})
+    if looking or like:
+        option = looking[0].replace("_", "-") if looking else "like"
+        raise UsageError(f"--{option}: says how mien looks for faces; --openface takes those that are cut out already")
+    return {} if "size" in given else {"size": side_of(folder)}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.annotation import write_shifted
 from mien.data.gather import Source, clip_path, stretch
+from mien.data.openface import aligned_frames
 from mien.data.quality import light, loudness, sharpness
 from mien.data.settings import PrepareSettings
 from mien.data.sources import FrameFolder, is_pictures
@@ -87,13 +88,13 @@ def cut_faces(source: Source, out: Path, settings: PrepareSettings, follow: Foll
 
 def wants_main(source: Source, settings: PrepareSettings) -> bool:
     """Whether one face of a source is wanted, however briefly it is seen, or all of them."""
-    alone = settings.window is not None or settings.search != "follow"
+    alone = settings.window is not None or settings.search != "follow" or source.aligned is not None
     return settings.faces == "main" or (settings.faces == "auto" and source.labelled) or alone
 
 
 def _strips(source: Source, work: Path, settings: PrepareSettings, follow: Follow) -> Iterator[Strip]:
     """Clips of all faces that stay long enough, in one pass over the recording."""
-    fixed = settings.window is not None
+    fixed = settings.window is not None or source.aligned is not None
     cropper = Cropper(settings.crop.model_copy(update={"margin": 0.0}) if fixed else settings.crop)
     running: dict[int, _Growing] = {}
     parts: dict[int, int] = {}
@@ -150,7 +151,7 @@ class _Growing:
     def add(self, frame: TrackedFrame, crop: NDArray[np.uint8], face: TrackedFace) -> None:
         x0, y0, x1, y1 = map(float, face.box)
         self._sums += (1.0, max(x1 - x0, y1 - y0), float(face.score), light(crop), sharpness(crop))
-        self._seen += face.score > 0
+        self._seen += face.score != 0
         self._span = frame.index - self._first[0] + 1
         self.last = frame.time
         self._waiting.append((frame.time - self.start, crop))
@@ -221,8 +222,8 @@ def _keep(strip: Strip, source: Source, out: Path, main: bool) -> dict[str, Any]
         "track": strip.track,
         "frames": strip.frames,
         "face_share": round(strip.share, 6),
-        "face_size": round(strip.size, 3),
-        "face_score": round(strip.score, 6),
+        "face_size": None if source.aligned else round(strip.size, 3),  # OpenFace's pictures are of one size
+        "face_score": None if math.isnan(strip.score) else round(strip.score, 6),
         "sharpness": round(strip.sharpness, 2),
         "light": round(strip.light, 4),
         "loudness": None if strip.loudness is None else round(strip.loudness, 2),
@@ -254,11 +255,12 @@ def _open(source: Source) -> Iterator[tuple[Iterable[Frame], float, int | None]]
         folder = FrameFolder(row.path, row.fps)
         inside = [index for index, time in enumerate(folder.times) if start <= time < row.end]
         pictures = (_Picture(index, float(folder.times[index]), folder.at_indices([index])[0]) for index in inside)
-        yield pictures, row.fps or 25.0, _sound_rate(sound)
+        yield pictures if source.aligned is None else aligned_frames(source), row.fps or 25.0, _sound_rate(sound)
         return
     with VideoReader(row.path) as video:
         fps = video.picture.fps if video.picture.fps > 0 else 25.0
-        yield video.frames(start, end), min(fps, 240.0), _sound_rate(sound if row.audio else video.info.sound)
+        frames: Iterable[Frame] = video.frames(start, end) if source.aligned is None else aligned_frames(source)
+        yield frames, min(fps, 240.0), _sound_rate(sound if row.audio else video.info.sound)
 
 
 def _sound_rate(sound: SoundInfo | None) -> int | None:

@@ -33,12 +33,14 @@ class Source:
         name: its path as the output's manifest states it: relative to the folder or table that it came from.
         values: columns that its clips inherit.
         labelled: True where the row stands for one person, so that only the main face is wanted.
+        aligned: folder of the faces that OpenFace has cut out of it; None: mien looks for them.
     """
 
     row: Row
     name: str
     values: dict[str, Any] = field(default_factory=dict)
     labelled: bool = False
+    aligned: Path | None = None
 
     @property
     def id(self) -> str:

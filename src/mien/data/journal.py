@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mien.data.gather import Source
+from mien.data.openface import table_of
 from mien.data.settings import PrepareSettings
 from mien.files import complete
 
@@ -67,6 +68,8 @@ class Journal:
         """Digest of the settings and of what is read: names, sizes and times of change, stretch, columns."""
         row = source.row
         files = [_stamp(path) for path in (row.path, row.audio, row.labels)]
+        if source.aligned is not None:
+            files += [_stamp(source.aligned), _stamp(table_of(source.aligned))]
         facts = [_FORMAT, self._settings, source.name, row.start, row.end, row.fps, source.labelled, files]
         return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:32]
 

@@ -17,6 +17,7 @@ from mien.data.cutting import Follow, cut_faces, wants_main
 from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
 from mien.data.manifest import Manifest
+from mien.data.openface import attach, follow_aligned
 from mien.data.pool import map_processes
 from mien.data.searching import follow_alone
 from mien.data.settings import PrepareSettings
@@ -78,6 +79,7 @@ def prepare(
     progress: Progress | None = None,
     engine: Literal["processes", "ray"] = "processes",
     address: str | None = None,
+    aligned: Path | str | None = None,
 ) -> PrepareReport:
     """Cut the faces of raw recordings into clips.
 
@@ -94,6 +96,8 @@ def prepare(
         progress: called with (sources finished, sources in all).
         engine: over processes of this machine, or over the machines of a Ray cluster, which see the same files.
         address: of the cluster, see ``mien.data.cluster.map_cluster``.
+        aligned: where OpenFace wrote its results; its pictures are the clips, and no face is looked for. See
+            ``mien.data.openface``; with ``crop.size`` its ``side_of`` and ``exact`` their pixels stay what they are.
 
     Raises:
         UsageError: an input does not exist, ``out`` is in use by another preparation, or there is no such cluster.
@@ -102,6 +106,7 @@ def prepare(
     settings = settings or PrepareSettings()
     out = Path(out).absolute()
     sources = gather(inputs, out.resolve())
+    sources = sources if aligned is None else attach(sources, Path(aligned))
     journal = Journal(out, settings)
     with alone(out):
         shutil.rmtree(out / ".work", ignore_errors=True)
@@ -128,7 +133,7 @@ def prepare(
 
 def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
     """Cut one source, in whatever process this is."""
-    follow = _follower(settings)
+    follow = follow_aligned if source.aligned is not None else _follower(settings)
     try:
         clips = cut_faces(source, out, settings, follow)
     except MienError as error:
@@ -142,6 +147,8 @@ def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
 
 def _unseen(source: Source, settings: PrepareSettings) -> str:
     """What it means that a recording gave no clip, so that users know what to change."""
+    if source.aligned is not None:
+        return f"{source.row.path}: OpenFace saw no face in any picture"
     if settings.search != "follow":
         return f"{source.row.path}: no face is found in any picture"
     brief = 0.0 if wants_main(source, settings) else settings.min_seconds
