@@ -181,12 +181,18 @@ def test_requests_that_make_no_sense(
         (2, "--step 0", (video, "--model", bundle, "--step", "0")),
         (2, "--step soon", (video, "--model", bundle, "--step", "soon")),
         (2, "several recordings have this name", (video, tmp_path / "talk.webm", "--model", bundle)),
+        (
+            2,
+            "a circumplex shows valence",
+            (video, "--model", bundle, "--circumplex", "--csv", "--out", tmp_path / "no"),
+        ),
         (2, "device 'abacus'", (video, "--model", bundle, "--device", "abacus", "--out", tmp_path)),
     ]:
         assert mien(monkeypatch, "predict", *arguments) == code, arguments
         said = capsys.readouterr().err
         assert words in said, said
         assert said.strip().count("\n") == 0, said
+    assert not (tmp_path / "no").exists()  # refused before the work
 
 
 @pytest.mark.parametrize("verb", ["predict", "embed"])

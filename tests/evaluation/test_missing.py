@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,10 @@ def test_the_grid_and_curves_of_a_bundle(judged: tuple[Path, Path], tmp_path: Pa
     assert set(found.table["n"]) == {6}
     paths = with_missing(result, found).write(tmp_path / "out")
     assert paths["missing_grid"].read_bytes()[:4] == paths["missing_curves"].read_bytes()[:4] == b"\x89PNG"
-    assert "With modalities missing" in paths["report"].read_text()
+    page = paths["report"].read_text()
+    assert "With modalities missing" in page
+    assert re.search(r"<th>kept</th><th>in place of the others</th><th>UAR</th><th>WAR</th>", page)
+    assert re.search(r"<td>sound</td><td>noise added</td><td>\d\.\d{3} ", page)
     again = pd.read_csv(paths["missing"], keep_default_na=False, na_values=["nan"])
     np.testing.assert_allclose(again["value"], found.table["value"], atol=1e-6)
     summary = json.loads(paths["metrics"].read_text())

@@ -128,8 +128,29 @@ def test_columns_that_do_not_fit_the_rows_leave_no_holes(make_rows: Callable[...
     assert not np.isnan(charts.thin(timeline.frame, ("x", "y"), 10.05).values).any()
 
 
+def test_drawings_begin_and_end_with_what_was_seen(make_rows: Callable[..., Rows]) -> None:
+    """A face from 3.95 to 5.05 s of 8 s, seen less than to the end of a column: drawings don't reach further."""
+    rows = make_rows(0, 0, 7, 2, 1, (5, 6))
+    edges = np.array([3.95, 4.0, 4.2, 4.4, 4.6, 5.05, 5.1, 5.3])
+    rows.start, rows.end = edges[:-1], edges[1:]
+    frame = make_timeline({"a": [rows]}, "classification", ("x", "y"), {"a": FileInfo("a", 8.0)}).frame
+    series = charts.thin(frame, ("x", "y"), 8.0)
+    assert len(series.values) == 40
+    (seen,) = charts.stretches(~np.isnan(series.values[:, 0]))
+    np.testing.assert_allclose(series.span(*seen), [3.95, 5.05])
+    for drawing in (charts.presence(frame, 8.0, "red"), charts.ribbon(series)):
+        spans = [
+            (float(x), float(x) + float(w)) for x, w in re.findall(r'x="([\d.]+)" y="0" width="([\d.]+)"', drawing)
+        ]
+        assert min(begin for begin, _ in spans) == pytest.approx(3.95 / 8 * 1000, abs=0.1)
+        assert max(end for _, end in spans) == pytest.approx(5.05 / 8 * 1000, abs=0.1)
+    x = [float(pair.split(",")[0]) for pair in re.findall(r'points="([^"]+)"', charts.bands(series))[0].split()]
+    assert (min(x), max(x)) == (pytest.approx(493.8, abs=0.1), pytest.approx(631.2, abs=0.1))
+
+
 def test_bands_fill_the_height() -> None:
-    series = charts.Series(np.array([0.0, 1.0, 2.0]), np.array([[0.25, 0.75], [0.5, 0.5]]), 2.0)
+    edges = np.array([0.0, 1.0, 2.0])
+    series = charts.Series(edges, np.array([[0.25, 0.75], [0.5, 0.5]]), 2.0, edges[:-1], edges[1:])
     first, second = re.findall(r'points="([^"]+)"', charts.bands(series))
     points = [tuple(map(float, pair.split(","))) for pair in first.split()]
     assert points[:4] == [(0.0, 75.0), (250.0, 75.0), (750.0, 50.0), (1000.0, 50.0)]

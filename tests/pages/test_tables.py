@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from mien.pages import Estimate, Marked, PValue, Table, heat, number, page
+from mien.pages import Estimate, Marked, PValue, Table, command, heat, number, page
 
 TABLE = Table(
     "results",
@@ -75,3 +75,14 @@ def test_a_page_is_whole_and_loads_nothing() -> None:
     shares = re.findall(r"<b>(\d+)</b><i>(\d+)</i>", made)
     assert shares == [("75", "3"), ("25", "1")]
     assert made.count("<td>–</td>") == 2
+
+
+def test_long_names_break_at_their_joints_and_commands_between_words() -> None:
+    name = "runs/a_rather_long_name.of_a_run"
+    table = Table("t", "T", ("metric", name), ((name, "0.865 short_word"),))
+    assert table.html().count("runs/<wbr>a_<wbr>rather_<wbr>long_<wbr>name.<wbr>of_<wbr>a_<wbr>run") == 2
+    assert "0.865 short_word" in table.html()
+    assert "<wbr>" not in table.markdown() + table.csv() + table.latex()
+    line = "mien report 'a b' --out x<y"
+    assert html.unescape(re.sub("<[^>]+>", "", command(line))) == line, "what is copied is what stands there"
+    assert "<span>--out</span>" in command(line)

@@ -220,10 +220,13 @@ def _print_answered(answered: Answered, width: int) -> None:
 
 
 def _print_missing(missing: Missing) -> None:
+    from mien.evaluation.missing_pictures import WORDS
+
     name, title = next(iter(missing.metrics.items()))
     typer.echo(f"{title} with modalities missing")
     for row in missing.rows(name):
-        done = f"only {row['modality']}, {row['distortion']} for the rest" if row["distortion"] else "all modalities"
+        way = WORDS.get(row["distortion"])
+        done = f"only {row['modality']}; the rest: {way}" if way else "all modalities"
         if row["kind"] != "grid":
             done = f"{100 * row['share']:.0f} % of {row['kind']} without {row['modality']}"
         typer.echo(f"  {done:36} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")

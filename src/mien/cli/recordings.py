@@ -100,6 +100,10 @@ def run(
     from mien.checkpoints.bundle import load
 
     bundle = load(model)
+    if "circumplex" in formats and bundle.task is not None:
+        from mien.inference.overlay import check_circumplex
+
+        check_circumplex(bundle.task.columns())  # before the work, not after it
     results = []
     for video in videos:
         begin = time.monotonic()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+SIZE = (4.8, 3.4)  # inches: can be read on a phone
 WORDS = {"absent": "absent, marked", "zeros": "zeros", "noise": "noise", "addnoise": "noise added"}
 AXES = {"clips": "share of clips without it", "time": "share of time without it"}
 
@@ -31,7 +32,7 @@ def grid_picture(missing: Missing) -> Figure:
     both = rows[rows["modality"] == "both"].iloc[0]
     alone = rows[rows["modality"] != "both"]
     kept, ways = list(dict.fromkeys(alone["modality"])), list(dict.fromkeys(alone["distortion"]))
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
     axes.axhspan(both["low"], both["high"], color="0.9", zorder=0)
     axes.axhline(both["value"], color="0.4", linewidth=1, label="all modalities")
@@ -44,23 +45,25 @@ def grid_picture(missing: Missing) -> Figure:
     axes.set_xticks(range(len(ways)), [WORDS[way] for way in ways])
     axes.set_xlabel("what takes the place of what is missing")
     axes.set_ylabel(title)
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.tick_params(labelsize=8)
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 
 def curves_picture(missing: Missing) -> Figure:
     """Score against the share of clips and of time without a modality, one line for each that is lost."""
     name, title = next(iter(missing.metrics.items()))
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure(figsize=(SIZE[0], 1.6 * SIZE[1]), layout="constrained")
+    panels = figure.subplots(2, 1, sharey=True)
     for axes, kind in zip(panels, AXES, strict=True):
         rows = missing.table[(missing.table["metric"] == name) & (missing.table["kind"] == kind)]
         for number, modality in enumerate(dict.fromkeys(rows["modality"])):
             part = rows[rows["modality"] == modality].sort_values("share")
             _line(axes, part, COLOURS[number % len(COLOURS)], f"without {modality}")
         axes.set_xlabel(AXES[kind])
+        axes.set_ylabel(title)
+        axes.tick_params(labelsize=8)
         axes.set_xlim(0, 1)
-    panels[0].set_ylabel(title)
     panels[0].legend(fontsize=8)
     return figure
 

@@ -25,16 +25,24 @@ class Series:
         edges: float ``(B + 1,)`` seconds, the borders of the columns.
         values: float ``(B, K)``, mean over each column's rows; NaN where nothing was seen.
         duration: length of the recording in seconds.
+        begins, ends: float ``(B,)`` seconds, the part of a column in which something was seen; its borders where
+            nothing was.
     """
 
     edges: NDArray[np.float64]
     values: NDArray[np.float64]
     duration: float
+    begins: NDArray[np.float64]
+    ends: NDArray[np.float64]
 
     @property
     def centres(self) -> NDArray[np.float64]:
         """Seconds in the middle of the columns, ``(B,)``."""
         return (self.edges[:-1] + self.edges[1:]) / 2
+
+    def span(self, first: int, last: int) -> NDArray[np.float64]:
+        """From when to when something was seen in columns ``first`` to ``last - 1``, seconds ``(2,)``."""
+        return np.array([self.begins[first], self.ends[last - 1]])
 
     def x(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Horizontal position of moments, 0..``WIDTH``."""
@@ -60,7 +68,12 @@ def thin(rows: pd.DataFrame, names: Sequence[str], duration: float) -> Series:
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (total[last] - total[first]) / (count[last] - count[first])
-    return Series(edges, means, duration)
+    known = np.flatnonzero(seen.any(axis=1))
+    begins, ends = edges[:-1].copy(), edges[1:].copy()
+    full = np.searchsorted(known, last) > np.searchsorted(known, first)
+    begins[full] = np.maximum(begins[full], start[known[np.searchsorted(known, first[full])]])
+    ends[full] = np.minimum(ends[full], end[known[np.searchsorted(known, last[full]) - 1]])
+    return Series(edges, means, duration, begins, ends)
 
 
 def stretches(seen: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -88,8 +101,9 @@ def bands(series: Series) -> str:
         part = series.values[first:last]
         tops = np.cumsum(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-9), axis=1)
         floors = np.hstack([np.zeros((len(part), 1)), tops[:, :-1]])
-        # the outermost columns reach to their borders, so that one column alone is still a band
-        x = series.x(np.concatenate([[series.edges[first]], series.centres[first:last], [series.edges[last]]]))
+        # the outermost columns reach to where seeing begins and ends, so that one column alone is still a band
+        begin, end = series.span(first, last)
+        x = series.x(np.concatenate([[begin], series.centres[first:last].clip(begin, end), [end]]))
         for k in range(part.shape[1]):
             top, floor = (np.pad(edge[:, k], 1, mode="edge") for edge in (tops, floors))
             outline = _points(np.concatenate([x, x[::-1]]), height * (1 - np.concatenate([top, floor[::-1]])))
@@ -104,17 +118,17 @@ def ribbon(series: Series) -> str:
     best = np.where(seen[:, None], series.values, 0.0).argmax(axis=1)
     for k in range(series.values.shape[1]):
         for first, last in stretches(seen & (best == k)):
-            a, b = series.x(series.edges[[first, last]])
+            a, b = series.x(series.span(first, last))
             shapes.append(f'<rect x="{a:.1f}" y="0" width="{b - a:.1f}" height="10" fill="{class_colour(k)}"/>')
     return _svg(10.0, "".join(shapes), "ribbon")
 
 
 def presence(rows: pd.DataFrame, duration: float, colour: str) -> str:
     """When this face was seen, as one strip."""
-    series = thin(rows, ["face"], duration)
+    series = thin(rows[["face"]].where(rows[["face"]] > 0), ["face"], duration)
     shapes = []
-    for first, last in stretches(np.nan_to_num(series.values[:, 0]) > 0):
-        a, b = series.x(series.edges[[first, last]])
+    for first, last in stretches(~np.isnan(series.values[:, 0])):
+        a, b = series.x(series.span(first, last))
         shapes.append(f'<rect x="{a:.1f}" y="0" width="{b - a:.1f}" height="10" fill="{colour}"/>')
     return _svg(10.0, "".join(shapes), "presence")
 
@@ -132,7 +146,7 @@ def curves(series: Series, low: float, high: float) -> str:
         for first, last in stretches(~np.isnan(y)):
             points = _points(x[first:last], y[first:last])
             if last - first == 1:  # a lone value is drawn as a short dash
-                a, b = series.x(series.edges[[first, last]])
+                a, b = series.x(series.span(first, last))
                 points = f"{a:.1f},{y[first]:.1f} {b:.1f},{y[first]:.1f}"
             shapes.append(f'<polyline points="{points}" stroke="{class_colour(k)}" class="curve"/>')
     return _svg(height, "".join(shapes), "curves")

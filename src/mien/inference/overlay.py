@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -43,10 +43,20 @@ def write_overlay(
         raise UsageError(f"{info.path}: no picture is known of this recording; predict it again, a CSV holds no boxes")
     if Path(out).resolve() == Path(info.path).resolve():
         raise UsageError(f"{out}: the overlay would replace the recording; give it another name")
-    if beside and not set(AXES) <= set(timeline.outputs):
-        raise UsageError(f"a circumplex shows valence and arousal; the model tells {', '.join(timeline.outputs)}")
+    if beside:
+        check_circumplex(timeline.outputs)
     painter = BesidePainter if beside else Painter
     return redraw(info, lambda size: painter(timeline, size), out, progress)
+
+
+def check_circumplex(outputs: Sequence[str]) -> None:
+    """Refuse what a plane of valence and arousal cannot show.
+
+    Raises:
+        UsageError: one of them is not among the outputs.
+    """
+    if not set(AXES) <= set(outputs):
+        raise UsageError(f"a circumplex shows valence and arousal; the model tells {', '.join(outputs)}")
 
 
 class Paints(Protocol):

@@ -4,7 +4,7 @@ A page holds everything it needs (style, pictures, script), loads nothing from e
 """
 
 from mien.pages.frame import FOOTER, page
-from mien.pages.parts import bullets, card, chapter, contents, grid, heat, image, note, sheet, words
+from mien.pages.parts import bullets, card, chapter, command, contents, grid, heat, image, note, sheet, words
 from mien.pages.tables import Estimate, Marked, PValue, Table, number
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "bullets",
     "card",
     "chapter",
+    "command",
     "contents",
     "grid",
     "heat",

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from mien.pages.tables import Marked, caption
+from mien.pages.tables import Marked, breakable, caption
 
 FEW = 3  # boxes that a reader oversees without links to them
 _TYPES = {
@@ -29,7 +29,7 @@ def card(title: str, html: str, note: str = "", listed: bool = True) -> str:
 
 def chapter(title: str) -> str:
     """A heading above several boxes, which ``contents`` links to."""
-    return f'<h2 class="chapter" id="{_anchor(title)}">{escape(title)}</h2>'
+    return f'<h2 class="chapter" id="{_anchor(title)}">{breakable(title)}</h2>'
 
 
 def contents(html: str) -> str:
@@ -53,6 +53,11 @@ def words(facts: Mapping[str, str]) -> str:
 def bullets(sentences: Iterable[str]) -> str:
     """A list."""
     return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
+
+
+def command(line: str) -> str:
+    """A command line, which wraps between its words and not after the hyphens of an option."""
+    return f"<pre>{' '.join(f'<span>{escape(word)}</span>' for word in line.split(' '))}</pre>"
 
 
 def image(content: bytes, caption: str) -> str:

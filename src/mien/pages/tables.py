@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-LEVEL = 0.95
+_JOINT = re.compile(r"(?<=[_/.])(?=[^_/.])")
+LONG = 16  # characters of a word that a column may be too narrow for
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Table:
 
     def html(self) -> str:
         """A table that scrolls on a narrow screen, without its title."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.head)
+        head = "".join(f"<th>{breakable(name)}</th>" for name in self.head)
         lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in self.rows)
         note = f'<p class="soft">{escape(self.note)}</p>' if self.note else ""
         table = f"<table>{caption(self.mark)}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
@@ -159,7 +161,13 @@ def _cell(value: Value) -> str:
         return f'<td>{point} <span class="bounds">{escape(bounds)}</span></td>'
     if isinstance(value, PValue) and value.value < 0.05:
         return f"<td><strong>{escape(text(value))}</strong></td>"
-    return f"<td{kind}>{escape(text(value))}</td>"
+    return f"<td{kind}>{breakable(text(value))}</td>"
+
+
+def breakable(plain: str) -> str:
+    """Text as HTML that may go on in another line after the joints of a long name: ``_``, ``/``, ``.``."""
+    words = re.split(r"(\s+)", plain)
+    return "".join("<wbr>".join(map(escape, _JOINT.split(word) if len(word) > LONG else [word])) for word in words)
 
 
 def _plain(value: Value, split: bool) -> Sequence[object]:

@@ -87,10 +87,12 @@ def pictures(source: Source, singled: Singled, blurred: bool = True) -> str:
             reason = reason or str(error)
     if not shown:
         return f'<p class="soft">No pictures: the recordings are not where {manifest.name} says.</p>' if reason else ""
-    text = "Middle pictures"
-    text += (
-        ", blurred whole since a detector could miss a face (mien report --show-faces does not)." if blurred else "."
-    )
+    text = "Middle pictures."
+    if blurred:
+        text = (
+            "Middle pictures, blurred whole, since a detector could miss a face; "
+            "<code>mien report --show-faces</code> shows them as they are."
+        )
     return f'{sheet(shown)}<p class="soft">{text}</p>'
 
 

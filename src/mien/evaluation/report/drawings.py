@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mien.errors import UsageError
 from mien.evaluation.report.sources import Source
@@ -18,8 +19,12 @@ from mien.evaluation.tallies import Floats
 SIZE = (4.6, 3.2)
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
-MOST_POINTS = 3000
+MOST_POINTS = 3000  # of a map; of more clips every second one is drawn, or every third, ...
+MARKS = "os^DvP*X"  # a class's mark, beside its colour
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind words that a line may cross
+LINES = ("-", "--", ":", "-.")  # of runs, where colours come round again
 MAPS = ("pca", "tsne", "umap")
+TITLES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 
 def forest(sources: Sequence[Source], name: str) -> bytes | None:
@@ -50,8 +55,11 @@ def risk(source: Source) -> bytes | None:
     figure, axes = _figure("share of answers given, the surest first", "share of them that is wrong")
     axes.axhline(curve.risk[-1], color="grey", linewidth=0.8, linestyle="--")
     said = f"all answered: {curve.risk[-1]:.3f}"
-    axes.annotate(said, (0.01, curve.risk[-1]), xytext=(0, 3), textcoords="offset points", fontsize=8)
-    axes.step(curve.coverage, curve.risk, where="pre", color=_colour(0), linewidth=1.4)
+    axes.annotate(
+        said, (0.01, curve.risk[-1]), xytext=(0, 3), textcoords="offset points", fontsize=8, zorder=3, bbox=_PAPER
+    )
+    share, wrong = np.insert(curve.coverage, 0, 0.0), np.insert(curve.risk, 0, curve.risk[0])
+    axes.step(share, wrong, where="pre", color=_colour(0), linewidth=1.4)
     axes.set(xlim=(0, 1), ylim=(0, max(float(curve.risk.max()) * 1.15, 0.05)))
     return _svg(figure)
 
@@ -68,15 +76,17 @@ def learning(sources: Sequence[Source], column: str, kind: str, title: str) -> b
                 known["epoch"],
                 known[column],
                 color=_colour(number),
+                linestyle=LINES[number // len(COLOURS) % len(LINES)],
                 linewidth=1.4,
                 marker="." if len(known) < 30 else "",
-                label=source.name,
+                label=_short(source.name),
             )
             drawn += 1
     if not drawn:
         return None
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
     if len(sources) > 1:
-        axes.legend(fontsize=8, frameon=False)
+        figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=_columns(sources))
     return _svg(figure)
 
 
@@ -107,32 +117,56 @@ def reliability(sources: Sequence[Source]) -> bytes | None:
 
 
 def embedding(source: Source, method: str = "pca") -> bytes | None:
-    """Pooled features of all clips in a plane, coloured by the truth; wrong clips are crosses."""
+    """Pooled features of all clips in a plane; colour and mark tell the truth, hollow ones were answered wrong."""
     if source.features is None or source.predictions is None or source.task is None or len(source.features) < 3:
         return None
-    plane, axes_names = project(source.features, method)
+    every = _every(source.features)
+    plane, axes_names = project(source.features[::every], method)
     clip_of, truth = source.predictions.clip_of, source.predictions.truth
-    first = np.unique(clip_of, return_index=True)[1]
+    first = np.unique(clip_of, return_index=True)[1][::every]
     figure, axes = _figure(*axes_names)
     if source.task.classes is not None:
         wrong = source.predictions.output.argmax(axis=1)[first] != truth[first]
         for number, name in enumerate(source.task.classes):
             own = truth[first] == number
-            for mark, part in (("o", own & ~wrong), ("x", own & wrong)):
+            for part, label in ((own & ~wrong, _short(name)), (own & wrong, None)):
                 axes.scatter(
                     *plane[part].T,
-                    s=12,
-                    marker=mark,
-                    color=_colour(number),
+                    s=16,
+                    marker=MARKS[number % len(MARKS)],
+                    facecolors=_colour(number) if label else "none",
+                    edgecolors=_colour(number),
                     linewidths=0.8,
-                    label=name if mark == "o" else None,
+                    label=label,
                 )
-        figure.legend(fontsize=7, frameon=False, loc="outside lower center", ncols=4)
+        longest = max(map(len, source.task.classes))
+        columns = 4 if longest <= 12 else 2 if longest <= 24 else 1
+        figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
     else:
-        values = pd.Series(truth[:, 0]).groupby(clip_of).mean().to_numpy()
+        values = pd.Series(truth[:, 0]).groupby(clip_of).mean().to_numpy()[::every]
         shade = axes.scatter(*plane.T, s=10, c=values, cmap="coolwarm")
         figure.colorbar(shade, ax=axes, label=source.task.columns()[0])
     return _svg(figure)
+
+
+def about_embedding(source: Source, method: str) -> str:
+    """How to read the map, in words."""
+    told = "Clips in the plane of their features"
+    if source.task is not None and source.task.classes is None:
+        told += f", coloured by the true {source.task.columns()[0]}."
+    else:
+        told += "; colour and mark are the true class, hollow marks were answered wrong."
+        if source.task is not None and source.task.config.level == "frame":
+            told += " A clip stands by its first frame."
+    if source.features is not None and (every := _every(source.features)) > 1:
+        told += f" One of every {every} clips is drawn."
+    if method != "pca":
+        told += " Clips side by side are alike; distances between groups, their sizes and the axes mean nothing."
+    return told
+
+
+def _every(features: Floats) -> int:
+    return -(-len(features) // MOST_POINTS)
 
 
 def project(features: Floats, method: str) -> tuple[Floats, tuple[str, str]]:
@@ -165,7 +199,7 @@ def project(features: Floats, method: str) -> tuple[Floats, tuple[str, str]]:
             raise UsageError(f"map {method!r} is not known; use {', '.join(MAPS)}")
     except ImportError as error:
         raise UsageError(f"map {method!r} needs {error.name}, which is not installed; use pca") from None
-    return np.asarray(fitted, dtype=np.float64), (f"{method}, first axis", "second axis")
+    return np.asarray(fitted, dtype=np.float64), (f"{TITLES[method]} 1 (no unit)", f"{TITLES[method]} 2 (no unit)")
 
 
 def _figure(x: str, y: str, size: tuple[float, float] = SIZE):  # type: ignore[no-untyped-def]
@@ -178,8 +212,17 @@ def _figure(x: str, y: str, size: tuple[float, float] = SIZE):  # type: ignore[n
     return figure, axes
 
 
+def _columns(sources: Sequence[Source]) -> int:
+    """Of a legend below a drawing, as its names allow."""
+    longest = max(len(_short(source.name)) for source in sources)
+    return 4 if longest <= 9 else 3 if longest <= 14 else 2 if longest <= 22 else 1
+
+
 def _short(name: str, most: int = 28) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """The beginning and the end of a long name: runs of one series differ in their ends."""
+    if len(name) <= most:
+        return name
+    return f"{name[: (most - 1) // 2]}…{name[-(most // 2) :]}"
 
 
 def _colour(number: int) -> str:

@@ -17,7 +17,7 @@ from mien.evaluation.pictures import CAPTIONS
 from mien.evaluation.report import accounts, clips, comparison, drawings, tables
 from mien.evaluation.report.sources import Source, distinct
 from mien.files import complete
-from mien.pages import Estimate, Table, bullets, card, chapter, contents, grid, heat, image, note, page, words
+from mien.pages import Estimate, Table, bullets, card, chapter, command, contents, grid, heat, image, note, page, words
 
 SHOWN_FAILURES = 50
 # Pictures of an evaluation that the page shows as they are.
@@ -131,10 +131,7 @@ def _plots(source: Source, look: Look, several: bool) -> str:
             "What abstaining would buy: share of wrong answers among the surest.",
             drawings.risk(source),
         ),
-        "Embeddings": (
-            "Clips in the plane of their features; crosses are wrong.",
-            drawings.embedding(source, look.method),
-        ),
+        "Embeddings": (drawings.about_embedding(source, look.method), drawings.embedding(source, look.method)),
     }
     pictures = [
         f"<h3>{title}</h3>{image(content, said)}<p class='soft'>{said}</p>"
@@ -178,7 +175,8 @@ def _headline(judged: Sequence[Source]) -> str:
         title = escape(score["title"])
         tiles.append(f'<p class="soft">{title}</p><p class="figure">{text}</p><p class="soft">{escape(bounds)}</p>')
     first, seen = scores[0], tables.seen(judged[0])
-    units = f" of {first['units']} {summary['unit']}s" if summary["unit"] != first["counted"].rstrip("s") else ""
+    unit = summary["unit"] + ("" if first["units"] == 1 else "s")
+    units = f" of {first['units']} {unit}" if summary["unit"] != first["counted"].rstrip("s") else ""
     told = (
         f"{first['n']} {first['counted']}{units}; in brackets {100 * first['level']:g} % intervals. Corpus seen in "
         f'training: <b class="{seen.kind}">{escape(seen.text)}</b>'
@@ -228,7 +226,7 @@ def _protocol(source: Source, several: bool) -> str:
         seed = run.recipe.get("seed")
         facts |= {"run": str(run.folder), "recipe": f"{run.recipe.get('name', '')}, seed {seed}"}
     facts["mien"] = str(summary.get("mien", __version__))
-    commands = "".join(f"<pre>{escape(line)}</pre>" for line in commands_of(source))
+    commands = "".join(command(line) for line in commands_of(source))
     title = f"How it was done{f', {source.name}' if several else ''}"
     return card(title, words(facts) + (f"<h3>To repeat it</h3>{commands}" if commands else ""), listed=not several)
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from mien.evaluation.exposure import SEEN
+from mien.evaluation.metrics import METRICS
+from mien.evaluation.missing_pictures import WORDS
 from mien.evaluation.report.sources import Source
 from mien.evaluation.scores import Score
 from mien.pages import Estimate, Marked, PValue, Table
@@ -111,8 +113,13 @@ def missing(source: Source) -> Table | None:
     grid = [row for row in (source.summary or {}).get("missing", ()) if row["kind"] == "grid"]
     if not grid:
         return None
-    rows = tuple((row["modality"], row["distortion"] or None, row["metric"], estimate(row)) for row in grid)
-    head = ("kept", "in place of the others", "metric", "value")
+    metrics = list(dict.fromkeys(row["metric"] for row in grid))
+    found = {(row["modality"], row["distortion"], row["metric"]): estimate(row) for row in grid}
+    rows = tuple(
+        ("all" if kept == "both" else kept, WORDS.get(way), *(found[kept, way, name] for name in metrics))
+        for kept, way in dict.fromkeys((row["modality"], row["distortion"]) for row in grid)
+    )
+    head = ("kept", "in place of the others", *(METRICS[name].title if name in METRICS else name for name in metrics))
     return Table("missing", "With modalities missing", head, rows, mark=mark(source))
 
 
