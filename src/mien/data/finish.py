@@ -18,6 +18,7 @@ from mien.data.boxes import Box, erase_box
 from mien.data.inputs import in_channels, normalise, scales
 from mien.data.memory import POOL
 from mien.data.settings import AugmentationSettings
+from mien.data.together import finish_together
 from mien.media.picture import LUMA
 from mien.models.specification import VideoInput
 
@@ -160,9 +161,11 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
         return moved
     assert video is not None
     clips = moved["video"]
+    lefts = [Left.of(*told) for told in zip(batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True)]
+    if clips.device.type != "cpu":
+        return {**moved, "video": _all_at_once(clips, batch, lefts, video)}
     shape = (len(clips), len(video.mean), *clips.shape[2:])
     finished = _empty(shape, clips.device)
-    lefts = [Left.of(*told) for told in zip(batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True)]
     scale, shift = scales(video, clips.device)
     to_values = scale.view(-1, 1), shift.view(-1, 1)
     with _one_thread():
@@ -173,6 +176,19 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
             else:
                 values.zero_()
     return {**moved, "video": finished}
+
+
+def _all_at_once(clips: Tensor, batch: Mapping[str, Tensor], lefts: Sequence[Left], video: VideoInput) -> Tensor:
+    """On a GPU, where every step of every clip would be a kernel of its own."""
+    colours = batch[COLOUR].float().to(clips.device, non_blocking=True)
+    mirrored = batch[PLACES][:, 1].bool().to(clips.device, non_blocking=True)
+    finished = finish_together(clips, colours, mirrored, video, any(left.colour for left in lefts))
+    for values, left in zip(finished, lefts, strict=True):
+        if left.shown:
+            fill(values, left.hole)
+        else:
+            values.zero_()
+    return finished
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def take_out(batch: Mapping[str, Tensor], name: str, gone: Tensor, marked: bool 
     """
     values, present = batch[name], batch[f"{name}_present"]
     steps = steps_of(batch, name)
-    gone = gone.to(values.device).reshape(len(values), -1).expand(-1, steps)
+    gone = gone.to(values.device, non_blocking=True).reshape(len(values), -1).expand(-1, steps)
     shape = [1] * values.ndim
     shape[0], shape[_axis(name, values)] = len(values), steps
     changed = {name: values.masked_fill(gone.reshape(shape), 0.0)}

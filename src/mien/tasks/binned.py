@@ -114,10 +114,10 @@ class Binned(Task):
         scores = self._scores(outputs.double() if ways != Ways() else outputs.float())
         told = {}
         for number, name in enumerate(self.config.outputs):
-            truth = batch["target"][..., number]
-            labelled = ~truth.isnan()
-            if labelled.sum() >= 2:
-                told[name] = self._told(scores[..., number, :][labelled], truth[labelled])
+            truth = batch["target"][..., number].flatten()
+            labelled = (~truth.isnan()).nonzero()[:, 0]
+            if len(labelled) >= 2:
+                told[name] = self._told(scores[..., number, :].flatten(0, -2)[labelled], truth[labelled])
         if not told:
             return outputs.sum() * 0.0
         return binned_loss(told, self.weights, ways, self._costs)

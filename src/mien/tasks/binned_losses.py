@@ -183,5 +183,5 @@ def binned_loss(
                 value = published_costs(name, one)
             else:
                 value = terms[term](one)
-            total = total.to(value) + weight * value
+            total = total + weight * value
     return total

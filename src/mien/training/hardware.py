@@ -139,7 +139,7 @@ def fetch(values: Tensor) -> list[float]:
 
     A test holds that nothing else in a step waits.
     """
-    return values.tolist()
+    return values.cpu().tolist()
 
 
 def summed(fabric: Fabric, values: Tensor) -> Tensor:

@@ -49,7 +49,8 @@ def drop_modalities(
         )
     copies = _softhard(batch, generator) if settings.kind == "softhard" else _noise(batch, generator)
     order = torch.randperm(sum(len(copy["video"]) for copy in copies), generator=generator)
-    together = {name: torch.cat([copy[name] for copy in copies])[order.to(batch[name].device)] for name in batch}
+    order = order.to(batch["video"].device, non_blocking=True)
+    together = {name: torch.cat([copy[name] for copy in copies])[order] for name in batch}
     left = _some_left(together, PAIR).nonzero().flatten()
     return together if len(left) == len(order) else {name: values[left] for name, values in together.items()}
 
@@ -61,7 +62,8 @@ def _some_left(batch: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
 
 def _softhard(batch: Mapping[str, Tensor], generator: torch.Generator) -> list[dict[str, Tensor]]:
     sound, video = batch["sound"], batch["video"]
-    share = torch.randint(0, 100, (len(video), 1, 1), generator=generator).to(video) / 100
+    share = torch.randint(0, 100, (len(video), 1, 1), generator=generator)
+    share = share.to(video.device, video.dtype, non_blocking=True) / 100
     everyone = torch.ones(len(video), dtype=torch.bool)
     soft = {
         **batch,
@@ -74,8 +76,10 @@ def _softhard(batch: Mapping[str, Tensor], generator: torch.Generator) -> list[d
 
 
 def _noise(batch: Mapping[str, Tensor], generator: torch.Generator) -> list[dict[str, Tensor]]:
-    noisy = [{**batch, name: torch.randn(batch[name].shape, generator=generator).to(batch[name])} for name in PAIR]
-    return [dict(batch), *noisy]
+    def noise_for(values: Tensor) -> Tensor:
+        return torch.randn(values.shape, generator=generator).to(values.device, values.dtype, non_blocking=True)
+
+    return [dict(batch), *({**batch, name: noise_for(batch[name])} for name in PAIR)]
 
 
 def _span(
@@ -93,5 +97,5 @@ def _span(
         hit = (happens < settings.probability) & (which == number)
         gone = span_steps(steps_of(batch, name), low, low + length) & hit[:, None]
         left = _some_left(batch, [other for other in names if other != name])
-        batch = take_out(batch, name, gone.to(left.device) & left[:, None])
+        batch = take_out(batch, name, gone.to(left.device, non_blocking=True) & left[:, None])
     return dict(batch)

@@ -21,13 +21,13 @@ from mien.models.registry import default_inputs, list_models
 from mien.models.specification import StreamInput
 from mien.pretext import Moment
 from mien.tasks import create_task
-from mien.training.batches import Batches
-from mien.training.experiment import build, inputs_of
+from mien.training.batches import Batches, Step
+from mien.training.experiment import Experiment, build, inputs_of
 from mien.training.hardware import make_fabric
 from mien.training.recipe import check_recipe
 from mien.training.schedules import learning_rates
 from mien.training.schema import Recipe
-from mien.training.stepper import Stepper
+from mien.training.stepper import Outcome, Stepper
 
 # Arguments of builders that say how large a model is; a twin has its own.
 SIZES = frozenset(
@@ -47,6 +47,15 @@ class Rehearsal:
     loss: float
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A twin that is ready for its first step."""
+
+    experiment: Experiment
+    data: Step
+    steps_per_epoch: int
+
+
 def rehearse(recipe: Recipe, folder: Path) -> Rehearsal:
     """Train the twin of a recipe for one step on noise.
 
@@ -57,19 +66,29 @@ def rehearse(recipe: Recipe, folder: Path) -> Rehearsal:
     Raises:
         MienError: the recipe cannot be run; the message says why.
     """
+    stage = staged(recipe, folder)
+    fabric = make_fabric(stage.experiment.recipe.hardware, "fp32")
+    fabric.launch()
+    return Rehearsal(stage.experiment.recipe.model.name, one_step(Stepper(stage.experiment, fabric), stage).loss)
+
+
+def staged(recipe: Recipe, folder: Path) -> Stage:
+    """The twin of a recipe with its first clips, built upon its made-up material."""
     twin = twin_of(recipe, folder / "manifest.csv")
     _write_material(twin, folder)
     experiment = build(twin)
-    fabric = make_fabric(twin.hardware, "fp32")
-    fabric.launch()
     batches = Batches(twin, experiment.train, 0, 1, pin_memory=False)
-    data = next(batches.starting_at(0))
-    stepper = Stepper(experiment, fabric)
+    return Stage(experiment, next(batches.starting_at(0)), batches.steps_per_epoch)
+
+
+def one_step(stepper: Stepper, stage: Stage) -> Outcome:
+    """A step on the staged clips."""
+    recipe, data = stage.experiment.recipe, stage.data
     # with warm-up the first rate is 0: a step that changes nothing would show less
-    rate = float(learning_rates(twin, batches.steps_per_epoch).max())
-    moment = Moment(0, 2, batches.steps_per_epoch)
-    outcome = stepper.take(data, sum(len(part) for part in data.parts), moment, rate, twin.optimiser.weight_decay)
-    return Rehearsal(twin.model.name, outcome.loss)
+    rate = float(learning_rates(recipe, stage.steps_per_epoch).max())
+    moment = Moment(0, 2, stage.steps_per_epoch)
+    clips = sum(len(part) for part in data.parts)
+    return stepper.take(data, clips, moment, rate, recipe.optimiser.weight_decay)
 
 
 def twin_of(recipe: Recipe, manifest: Path) -> Recipe:

@@ -60,7 +60,8 @@ class Stepper:
         self._module, self._optimiser = fabric.setup(self.objective, self.optimiser)
         self.average: AveragedModel | None = None
         if settings.ema is not None:
-            self.average = AveragedModel(self.trained, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+            self._blend = get_ema_multi_avg_fn(settings.ema)
+            self.average = AveragedModel(self.trained, multi_avg_fn=self._blend)
         self._ghost: Part | None = None
 
     def weights(self) -> nn.Module:
@@ -112,7 +113,7 @@ class Stepper:
         self._optimiser.zero_grad(set_to_none=True)
         self.objective.after_step(moment)
         if self.average is not None:
-            self.average.update_parameters(self.trained)
+            self._follow(self.average)
         return Outcome(means.pop("loss"), int(clips), means, norm)
 
     def _backward(self, parts: tuple[Part, ...], clips: float, number: int) -> dict[str, Tensor]:
@@ -143,6 +144,17 @@ class Stepper:
             draws = torch.Generator().manual_seed(seed_for(self.recipe.seed, "modalities", *keys))
             batch = drop_modalities(batch, self.recipe.modality_dropout, draws)
         return batch
+
+    def _follow(self, average: AveragedModel) -> None:
+        """Move the average. Torch's own way sends its counter to the device at every step, and waits for that."""
+        average.n_averaged += 1
+        if average.n_averaged == 1:
+            average.module.load_state_dict(self.trained.state_dict())
+            return
+        slow, quick = ([one.detach() for one in module.parameters()] for module in (average.module, self.trained))
+        self._blend(slow, quick, average.n_averaged)
+        for old, new in zip(average.module.buffers(), self.trained.buffers(), strict=True):
+            old.detach().copy_(new.detach())
 
     def _absent(self) -> Part:
         """Stands in, with weight 0, where only other processes could read: all must take part in the exchange."""
