@@ -162,7 +162,8 @@ def _on_this_machine(folder: Path, name: str) -> Path:
 
 
 def _unwritable(folder: Path, error: OSError) -> MienError:
-    return MienError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder")
+    reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+    return MienError(f"{folder}: cannot be written ({reason}); choose another folder")
 
 
 def _let_go() -> None:

@@ -18,7 +18,8 @@ CASES = [
     ("evaluate predictions.csv --out run", 2, "--out run is a run, which has a report of its own; name run/evaluation"),
     ("evaluate predictions.csv --against folder", 2, "--against folder: no predictions to compare with"),
     ("extract MANIFEST --features mfcc=mfcc --out folder", 2, "--out folder is a folder, and one file is written"),
-    ("extract MANIFEST --features mfcc=mfcc --out text.txt", 1, "text.txt"),
+    ("extract MANIFEST --features mfcc=mfcc --out text.txt", 2, "text.txt is there and is no store of streams"),
+    ("corpora pack MANIFEST text.txt", 1, "text.txt: cannot be written (it is a file)"),
     ("report predictions.csv --out run", 2, "--out run is a run"),
     ("corpora view MANIFEST --out folder", 2, "--out folder is a folder"),
     (

@@ -59,8 +59,8 @@ def extract(
 
     Raises:
         MienError: no clip gave any stream, or the disk refuses.
-        UsageError: ``store`` is a folder, another process extracts into it, or the parts of an extraction with other
-            settings lie there.
+        UsageError: ``store`` is a folder or no store, another process extracts into it, or the parts of an extraction
+            with other settings lie there.
     """
     described = {
         name: StreamInput(name=name, width=one.width, steps=steps, extractor=one.described, revision=one.revision)
@@ -69,7 +69,10 @@ def extract(
     parts = store.with_name(f"{store.name}.parts")
     check_file(store)
     if store.exists():
-        StreamStore(store)  # what is no store, or a damaged one, is told before the work
+        try:
+            StreamStore(store)
+        except MienError:
+            raise UsageError(f"{store} is there and is no store of streams; choose another, or remove it") from None
     with alone(parts):
         _begin(parts, described, manifest)
         work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps), jobs)
