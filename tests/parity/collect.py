@@ -4,13 +4,59 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(os.environ.get("MIEN_PARITY", Path(__file__).parent / "data"))
 NOT_CASES = {"meta", "reference", "references", "cases"}
+
+
+# what a case says to people, and to the tools that made it
+WORDS = {"case", "description", "note", "reference", "repo", "composition", "formula", "recipe", "input_recipe", "rule",
+         "source", "finding", "equivalent", "order", "format", "l2_note", "tolerance", "error", "full_model_error",
+         "none_returns_new", "net_aliases_online_encoder_net", "wav_subtype", "librosa_reflect", "librosa_constant",
+         "resample_with_librosa_0_10", "teacher_weights", "data"}  # fmt: skip
+
+
+class Noted(dict[str, Any]):
+    """A mapping that remembers what was asked for, in its ``kwargs`` too."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__({key: Noted(one) if key == "kwargs" else one for key, one in data.items()})
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self.read.add(key)
+        return super().pop(key, *default)
+
+    def __iter__(self) -> Iterator[str]:  # so that copies ask for every key
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.read |= self.keys()
+        return super().items()
+
+    def __or__(self, other: Any) -> Any:
+        return dict(self) | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self)
+
+    def ignored(self) -> set[str]:
+        """What nobody asked for, words aside."""
+        own = {key for key, one in super().items() if key not in self.read | WORDS and one not in ({}, [], None)}
+        below = super().get("kwargs") if "kwargs" in self.read else None
+        return own | {f"kwargs.{key}" for key in (below.ignored() if below else ())}
 
 
 @dataclass(frozen=True)

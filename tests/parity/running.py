@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ from mien.checkpoints.strict import load_strictly
 from mien.data.sampling import even_views
 from mien.models import Recogniser, create_encoder
 from mien.models.specification import VideoInput
+from mien.nn.drop_path import DropPath
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import create_pretext
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
+from mien.pretext.masking import split_mask
 from mien.tasks.heads import ClipHead, FrameHead
+from mien.tasks.losses import cross_entropy
 from mien.training.mixing import mix
 from mien.training.optim import parameter_groups
 from mien.training.schema import Mixing
@@ -125,6 +128,55 @@ def compare_gradients(model: nn.Module, converter: Converter, plan: Plan, expect
     published = converter.to_published(gradients, plan)
     for name, summary in expected["grads"].items():
         assert_summary(published[name], summary, BACKWARD, f"gradient of {name}")
+
+
+def compare_supervised(
+    model: nn.Module, converter: Converter, plan: Plan, video: Tensor, expected: Mapping[str, Any]
+) -> None:
+    """Cross entropy in eval mode and its gradients; without those where the reference could not differentiate."""
+    target = torch.tensor(expected.get("targets", list(range(len(video)))))
+    loss = cross_entropy(predictions(model, plan, {"video": video}), target)
+    close(loss.item(), expected["loss"], FORWARD, 0.0, "loss")
+    loss.backward()
+    if "grads" in expected:
+        compare_gradients(model, converter, plan, expected)
+    else:
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    if "without_gradient" in expected:
+        table = converter.renaming(plan)
+        idle = [table.to_published(name) for name, p in model.named_parameters() if p.grad is None]
+        assert sorted(map(str, idle)) == sorted(expected["without_gradient"])
+
+
+def train_without_chance(model: nn.Module) -> None:
+    """Training mode, but for dropout and drop path."""
+    for module in model.modules():
+        module.train(not isinstance(module, DropPath | nn.Dropout))
+
+
+def compare_training_mode(
+    model: nn.Module, converter: Converter, plan: Plan, video: Tensor, expected: Mapping[str, Any]
+) -> None:
+    """One forward pass in training mode, which moves the batch norms' statistics; dropout and drop path off."""
+    train_without_chance(model)
+    with torch.no_grad():
+        output = predictions(model, plan, {"video": video})
+    assert_summary(output, expected["output"], BACKWARD, "output in training mode")
+    buffers = converter.to_published(model.state_dict(), plan)
+    for name, summary in expected.get("buffers", {}).items():
+        assert_summary(buffers[name].double(), summary, FORWARD, name)
+
+
+def draw_masks(rule: Mapping[str, Any], clips: int, draw: Callable[[Any], np.ndarray]) -> dict[str, Tensor]:
+    """Visible and masked places of every clip by ``draw(rng)``, one after the other from seed 0; checked against the
+    places that the case states."""
+    rng = np.random.RandomState(0)
+    drawn = [draw(rng) for _ in range(clips)]
+    for mask, places in zip(drawn, rule["visible_positions_per_frame"], strict=True):
+        assert all(np.flatnonzero(~frame).tolist() == places for frame in mask.reshape(rule["window"][0], -1))
+    assert drawn[0].sum() == rule["masked_total"]
+    split = [split_mask(mask) for mask in drawn]
+    return {name: torch.stack([s[name] for s in split]) for name in ("visible", "masked")}
 
 
 def compare_layers(

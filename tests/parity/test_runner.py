@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.parity.collect import Case, cases
-from tests.parity.test_parity import SYSTEMS, runner
+from tests.parity.test_parity import SYSTEMS, run_whole, runner
 
 DATA = Path(__file__).parent / "data"
 
@@ -45,6 +45,13 @@ def test_a_case_that_cannot_be_run_fails(change: dict, message: str) -> None:
     case = named("videomae_pt_tiny")
     with pytest.raises(pytest.fail.Exception, match=message):
         runner("videomae")(Case("videomae", case.name, case.data | change, DATA))
+
+
+def test_what_nobody_looked_at_fails() -> None:
+    case = next(case for case in cases(DATA) if case.name == "byol_sem")
+    data = case.data | {"dreams": 3, "note": "words are for people", "kwargs": case.data["kwargs"] | {"mood": 1}}
+    with pytest.raises(AssertionError, match=r"no way to look at dreams, kwargs.mood of pretext-byol_sem"):
+        run_whole(Case("pretext", case.name, data, DATA))
 
 
 @pytest.mark.parametrize("path", [("output", "values", 3), ("losses", "mse | raw pixels"), ("training", "grad_norm")])

@@ -33,7 +33,6 @@ REMEDY = (
     "lower optimiser.lr, warm teacher_temperature up from a lower warmup_temperature, keep centre_momentum below 1, "
     "or set freeze_last_layer to more epochs (pretext.options)"
 )
-STUDENT_TEMPERATURE = 0.1
 LARGE: dict[str, Any] = {"crop_scale": (0.5, 1.0)}
 SMALL: dict[str, Any] = {"crop_scale": (0.2, 0.5), "blur": 0.5}
 # the two large crops differ in blur and solarisation, as published
@@ -102,15 +101,16 @@ class CentredTargets(nn.Module):
     Args:
         outputs: K.
         momentum: of the centre.
+        student_temperature: that the student's outputs are divided by.
     """
 
     centre: Tensor
     _sum: Tensor | None = None
     _rows: int = 0
 
-    def __init__(self, outputs: int, momentum: float = 0.9) -> None:
+    def __init__(self, outputs: int, momentum: float = 0.9, student_temperature: float = 0.1) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.student_temperature = momentum, student_temperature
         self.register_buffer("centre", torch.zeros(1, outputs))
 
     def targets(self, rows: Tensor, temperature: float) -> Tensor:
@@ -128,7 +128,7 @@ class CentredTargets(nn.Module):
             targets: ``(2 · B, K)``, of the first two of those crops.
             crops: number of the student's crops.
         """
-        told = (student.float() / STUDENT_TEMPERATURE).log_softmax(dim=-1).chunk(crops)
+        told = (student.float() / self.student_temperature).log_softmax(dim=-1).chunk(crops)
         terms = [
             -(target * guess).sum(dim=-1).mean()
             for place, target in enumerate(targets.chunk(2))
@@ -168,6 +168,7 @@ class DINO(Pretext):
         momentum: of the teacher at the start; it rises to 1 along a cosine.
         teacher_temperature, warmup_temperature, warmup_epochs: sharpness of the targets; the first from the second
             over so many epochs.
+        student_temperature: sharpness of the student's guesses.
         centre_momentum: of the centre.
         freeze_last_layer: epochs in which the prototypes stay.
     """
@@ -182,6 +183,7 @@ class DINO(Pretext):
         teacher_temperature: float = 0.04,
         warmup_temperature: float = 0.04,
         warmup_epochs: int = 0,
+        student_temperature: float = 0.1,
         centre_momentum: float = 0.9,
         freeze_last_layer: int = 1,
         **head: Any,
@@ -190,7 +192,7 @@ class DINO(Pretext):
         self.encoder, self.views = encoder, views
         self.head = DinoHead(encoder.feature_dim, outputs, **head)
         self.teacher = Teacher(encoder, self.head)
-        self.targets = CentredTargets(outputs, centre_momentum)
+        self.targets = CentredTargets(outputs, centre_momentum, student_temperature)
         self.momentum, self.freeze_last_layer = momentum, freeze_last_layer
         self.temperatures = (warmup_temperature, teacher_temperature, warmup_epochs)
         self.temperature = warmed(warmup_temperature, teacher_temperature, 0, warmup_epochs)
@@ -266,4 +268,7 @@ def dino(
         kind.check(encoder)
     if not 0.0 <= options.get("centre_momentum", 0.9) <= 1.0 or not 0.0 <= options.get("momentum", 0.996) <= 1.0:
         raise UsageError("pretext.options.momentum and centre_momentum must be within 0..1")
+    for name in ("student_temperature", "teacher_temperature", "warmup_temperature"):
+        if not options.get(name, 0.1) > 0:
+            raise UsageError(f"pretext.options.{name}={options[name]}: must be above 0")
     return DINO(encoder, tuple(views), **options)

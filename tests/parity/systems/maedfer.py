@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Iterable
@@ -21,7 +22,10 @@ from tests.parity.running import (
     compare_gradients,
     compare_layers,
     compare_mixing,
+    compare_supervised,
+    compare_training_mode,
     compare_views,
+    draw_masks,
     filled,
     predictions,
     seen_in_pretraining,
@@ -29,15 +33,14 @@ from tests.parity.running import (
 )
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Plan, get_converter
+from mien.checkpoints.convert.base import get_converter
 from mien.data.boxes import anchored_box, area_box, erase_box
 from mien.data.finish import Hole, fill
 from mien.data.settings import AugmentationSettings
 from mien.data.windows import stretched_window, strided_window
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
-from mien.pretext.masking import region_tube_mask, split_mask, tube_mask
+from mien.pretext.masking import region_tube_mask, tube_mask
 from mien.pretext.targets import MotionTarget, PixelTarget
-from mien.tasks.losses import cross_entropy
 from mien.training.optim import parameter_groups
 from mien.training.schedules import cosine_schedule
 
@@ -82,7 +85,9 @@ def finetuned(data: dict[str, Any]) -> None:
     assert_summary(output, data["output"], FORWARD, "output")
     close(output.numpy(), data["output_full"], FORWARD, FORWARD * output.abs().max().item(), "whole output")
     if "training" in data:
-        supervised(model, plan, video, data["training"])
+        compare_supervised(model, CONVERTER, plan, video, data["training"])
+    if "train_mode_forward" in data:
+        compare_training_mode(model, CONVERTER, plan, video, data["train_mode_forward"])
 
 
 def block_outputs(i: int, output: Tensor) -> dict[str, Tensor]:
@@ -90,19 +95,6 @@ def block_outputs(i: int, output: Tensor) -> dict[str, Tensor]:
     if output.ndim == 4:
         return {f"output of block {i} (B*regions, 1+tokens, C)": output.flatten(0, 1)}
     return {f"output of block {i} (B,N,C)": output}
-
-
-def supervised(model: torch.nn.Module, plan: Plan, video: Tensor, expected: dict[str, Any]) -> None:
-    """Cross entropy in eval mode and its gradients; without those where the reference could not differentiate."""
-    outputs = predictions(model, plan, {"video": video})
-    target = torch.tensor(expected.get("targets", list(range(len(video)))))
-    loss = cross_entropy(outputs, target)
-    close(loss.item(), expected["loss"], FORWARD, 0.0, "loss")
-    loss.backward()
-    if "grads" in expected:
-        compare_gradients(model, CONVERTER, plan, expected)
-    else:
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def mask_of(rule: dict[str, Any], rng: np.random.RandomState) -> np.ndarray:
@@ -115,22 +107,11 @@ def mask_of(rule: dict[str, Any], rng: np.random.RandomState) -> np.ndarray:
     return pytest.fail(f"no way to draw a {rule['kind']!r} mask")
 
 
-def masks(rule: dict[str, Any], clips: int) -> dict[str, Tensor]:
-    """Masks by the stated draws, checked against the stated places."""
-    rng = np.random.RandomState(0)
-    drawn = [mask_of(rule, rng) for _ in range(clips)]
-    for mask, places in zip(drawn, rule["visible_positions_per_frame"], strict=True):
-        assert all(np.flatnonzero(~frame).tolist() == places for frame in mask.reshape(rule["window"][0], -1))
-    assert drawn[0].sum() == rule["masked_total"]
-    split = [split_mask(mask) for mask in drawn]
-    return {name: torch.stack([s[name] for s in split]) for name in ("visible", "masked")}
-
-
 def pretraining(data: dict[str, Any]) -> None:
     plan = CONVERTER.plan_arguments(data["kwargs"])
     model = filled(CONVERTER, plan, data)
     video = input_for(data["input_case"], data["input_shape"])
-    batch = {"video": video, **masks(data["mask"], len(video))}
+    batch = {"video": video, **draw_masks(data["mask"], len(video), functools.partial(mask_of, data["mask"]))}
     seen = seen_in_pretraining(model)
     for i, block in enumerate(model.encoder.blocks):
         name = f"encoder block {i} output"

@@ -7,15 +7,21 @@ from typing import Any
 import pytest
 import torch
 from tests.parity.collect import Case
-from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
+from tests.parity.compare import FORWARD, assert_summary, close
 from tests.parity.detweights import input_for
-from tests.parity.running import build, compare_all, compare_gradients, compare_layers, filled, watch
+from tests.parity.running import (
+    build,
+    compare_all,
+    compare_layers,
+    compare_supervised,
+    compare_training_mode,
+    filled,
+    watch,
+)
 from torch import Tensor
 
-from mien.checkpoints.convert.base import Plan, get_converter
+from mien.checkpoints.convert.base import get_converter
 from mien.models.motion import MotionEncoder, motion_picture
-from mien.nn.drop_path import DropPath
-from mien.tasks.losses import cross_entropy
 
 CONVERTER = get_converter("maedfer_ca")
 KWARGS = {
@@ -54,9 +60,9 @@ def finetuned(data: dict[str, Any], antialias: bool) -> None:
     assert_summary(output, data["output"], FORWARD, "output")
     close(output.numpy(), data["output_full"], FORWARD, FORWARD * output.abs().max().item(), "whole output")
     if "training" in data:
-        gradients(model, plan, video, data["training"])
+        compare_supervised(model, CONVERTER, plan, video, data["training"])
     if "train_mode_forward" in data:
-        training_mode(model, plan, video, data["train_mode_forward"])
+        compare_training_mode(model, CONVERTER, plan, video, data["train_mode_forward"])
 
 
 def watch_motion(encoder: MotionEncoder) -> dict[str, Tensor]:
@@ -85,35 +91,6 @@ def stage_outputs(i: int, features: Tensor, attention: Tensor) -> dict[str, Tens
         f"CA layer{i} features (B,{size(features)})": features,
         f"CA layer{i} attention map (B,{size(attention)})": attention,
     }
-
-
-def gradients(model: torch.nn.Module, plan: Plan, video: Tensor, expected: dict[str, Any]) -> None:
-    """Cross entropy with batch norms in eval mode."""
-    loss = cross_entropy(model({"video": video}), torch.arange(len(video)))
-    close(loss.item(), expected["loss"], FORWARD, 0.0, "loss")
-    loss.backward()
-    compare_gradients(model, CONVERTER, plan, expected)
-    table = CONVERTER.renaming(plan)
-    idle = [table.to_published(name) for name, p in model.named_parameters() if p.grad is None]
-    assert sorted(map(str, idle)) == sorted(expected["without_gradient"])
-
-
-def training_mode(model: torch.nn.Module, plan: Plan, video: Tensor, expected: dict[str, Any]) -> None:
-    """One forward pass that moves the batch norms' statistics; drop path off."""
-    for module in model.modules():
-        module.train(not isinstance(module, DropPath))
-    with torch.no_grad():
-        output = model({"video": video})
-    assert_summary(output, expected["output"], BACKWARD, "output in training mode")
-    buffers = CONVERTER.to_published(buffers_of(model), plan)
-    for name, summary in expected["buffers"].items():
-        assert_summary(buffers[name].double(), summary, FORWARD, name)
-
-
-def buffers_of(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Buffers that belong to the state dict."""
-    parameters = dict(model.named_parameters())
-    return {name: value for name, value in model.state_dict().items() if name not in parameters}
 
 
 def layer_decay(data: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from mien.models import create_encoder
 from mien.nn.initialise import SkipInitialisation
 from mien.pretext import Moment
 from mien.pretext.byol import SimplicialEmbedding
-from mien.pretext.dino import DINO, STUDENT_TEMPERATURE, CentredTargets, DinoHead, dino, encode_crops
+from mien.pretext.dino import DINO, CentredTargets, DinoHead, dino, encode_crops
 from mien.pretext.schedules import cosine, warmed
 from mien.training.lars import LARS
 from mien.training.optim import clip_gradients, make_optimiser, parameter_groups
@@ -100,6 +100,7 @@ def head_alone(data: dict[str, Any]) -> None:
 
 
 def simplicial(data: dict[str, Any]) -> None:
+    assert data["input_shape"][-1] == data["kwargs"].get("dim", data["input_shape"][-1])
     embed = SimplicialEmbedding(data["kwargs"]["temperature"], data["kwargs"]["dim_simplex"])
     assert_summary(embed(input_for(data["input_case"], data["input_shape"])), data["output"], FORWARD, "output")
 
@@ -150,13 +151,12 @@ def multicrop(data: dict[str, Any]) -> None:
 
 def dino_loss(data: dict[str, Any]) -> None:
     kwargs = data["kwargs"]
-    told = {"out_dim", "ncrops", "batch", "scale", "warmup_teacher_temp", "teacher_temp", "nepochs"}
-    if unknown := set(kwargs) - told - {"warmup_teacher_temp_epochs", "center_momentum", "student_temp"}:
-        pytest.fail(f"no way to compute DINO's loss with {sorted(unknown)}")
-    assert kwargs.get("student_temp", STUDENT_TEMPERATURE) == STUDENT_TEMPERATURE
-    centred = CentredTargets(kwargs["out_dim"], kwargs.get("center_momentum", 0.9))
+    named = {"center_momentum": "momentum", "student_temp": "student_temperature"}
+    centred = CentredTargets(kwargs["out_dim"], **{named[name]: kwargs[name] for name in named if name in kwargs})
     assert list(centred.centre.shape) == data["state"]["center"]
     crops = kwargs["ncrops"]
+    assert data["student_shape"] == [crops * kwargs["batch"], kwargs["out_dim"]]
+    assert max(step["epoch"] for step in data["steps"]) < kwargs["nepochs"]
     assert 2 * (crops - 1) == data["terms"]
     for number, step in enumerate(data["steps"]):
         temperature = warmed(
@@ -364,6 +364,8 @@ def optimiser(data: dict[str, Any]) -> None:
         momentum=kwargs["momentum"],
         trust=kwargs["eta"],
     )
+    if data["loss"] != "mean of squared outputs":
+        pytest.fail(f"no way to compute the loss {data['loss']!r}")
     for case, after in zip(data["input_cases"], data["after"], strict=True):
         moved.zero_grad()
         layer(input_for(case, data.get("input_shape", (5, width)))).square().mean().backward()

@@ -22,6 +22,7 @@ from tests.parity.running import (
     compare_views,
     filled,
     predictions,
+    train_without_chance,
     watch,
 )
 from torch import Tensor, nn
@@ -121,6 +122,8 @@ def wrap(block: Any, output_name: str, context_name: str, seen: dict[str, Tensor
 def finetuned(data: dict[str, Any]) -> None:
     plan = plan_of(data)
     model = filled(CONVERTER, plan, data)
+    if not data["eval_mode"]:
+        train_without_chance(model)
     seen: dict[str, Tensor] = {}
     watch_stages(model.encoder, seen)
     video = input_for(data["input_case"], data["input_shape"])
@@ -379,13 +382,11 @@ def small_encoder(depths: tuple[int, ...], frames: int) -> SVFAP:
         SMALL | {"embed_dim": 64, "num_heads": 4, "stage_depths": depths, "all_frames": frames, "num_classes": 0}
     )
     encoder = create_encoder(plan.model, **plan.arguments)
-    assert isinstance(encoder, SVFAP)
     return encoder.eval()
 
 
 def per_frame(stages: int) -> None:
     features = small_encoder((2, 2, 1)[:stages], 16).forward_features({"video": torch.zeros(1, 3, 16, 64, 64)})
-    assert features.frames is not None
     assert features.frames.shape == (1, 16, 64)
 
 
@@ -393,7 +394,6 @@ def masked(size: int, ratio: float, forward: str, frames: int = 16) -> None:
     kwargs = PRETRAINING | {"img_size": size, "encoder_embed_dim": 64, "encoder_num_heads": 4, "all_frames": frames}
     kwargs |= {"decoder_embed_dim": 32, "decoder_num_heads": 2, "decoder_depth": 1, "stage_depths": (1, 2, 1)}
     model = build(CONVERTER.plan_arguments(kwargs | {"forward": forward}))
-    assert isinstance(model, MaskedAutoencoder)
     mask = split_mask(tube_mask(np.random.RandomState(0), (frames // 2, size // 16, size // 16), ratio))
     batch = {"video": torch.zeros(1, 3, frames, size, size)} | {name: index[None] for name, index in mask.items()}
     assert model.eval()(batch).isfinite().all()

@@ -122,10 +122,11 @@ def refused(data: dict[str, Any]) -> None:
         with pytest.raises(MienError):
             CONVERTER.plan_arguments(kwargs)
         return None
-    lengths = kwargs["lengths"]
+    lengths, clips = kwargs["lengths"], data["input_shape"][0]
+    assert clips == len(lengths)
     model = create_encoder("vaerr_test")
     head = RecurrentHead(model.feature_dim, 42).eval()
-    frames = input_for("lengths", (len(lengths), max(lengths), model.feature_dim))
+    frames = input_for("lengths", (clips, max(lengths), model.feature_dim))
     with torch.inference_mode():
         both = head(Features(frames.mean(1), frames=frames), {"length": torch.tensor(lengths)})
         for row, length in enumerate(lengths):
@@ -141,7 +142,8 @@ def head_alone(data: dict[str, Any]) -> None:
     names = {"gru": every.gru, "fc": every.linear}
     state = {f"{prefix}.{name}": p for prefix, module in names.items() for name, p in module.state_dict().items()}
     prefix = data.get("prefix", "")
-    filled = state_for({prefix + name: list(value.shape) for name, value in state.items()})
+    assert data["state"] == {prefix + name: list(value.shape) for name, value in state.items()}
+    filled = state_for(data["state"])
     for name, value in state.items():
         value.copy_(filled[prefix + name])
     last = RecurrentHead(

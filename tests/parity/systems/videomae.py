@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,23 @@ import torch
 from tests.parity.collect import Case
 from tests.parity.compare import BACKWARD, FORWARD, assert_summary, close
 from tests.parity.detweights import input_for
-from tests.parity.running import build, compare_all, filled, seen_in_pretraining, watch
+from tests.parity.running import (
+    build,
+    compare_all,
+    compare_supervised,
+    compare_training_mode,
+    draw_masks,
+    filled,
+    seen_in_pretraining,
+    watch,
+)
 from torch import Tensor
 
 from mien.checkpoints.convert.base import Plan, get_converter
 from mien.models import Recogniser, create_encoder
 from mien.models.specification import VideoInput
 from mien.pretext.masked_autoencoder import MaskedAutoencoder
-from mien.pretext.masking import split_mask, tube_mask
+from mien.pretext.masking import tube_mask
 from mien.pretext.targets import PixelTarget
 from mien.tasks.heads import ClipHead
 from mien.training.optim import parameter_groups
@@ -37,7 +47,8 @@ def run(case: Case) -> None:
 
 
 def finetuned(data: dict[str, Any]) -> None:
-    model = filled(CONVERTER, CONVERTER.plan_arguments(data["kwargs"]), data)
+    plan = CONVERTER.plan_arguments(data["kwargs"])
+    model = filled(CONVERTER, plan, data)
     encoder = model.encoder
     blocks = {f"output of block {i} (B,N,C)": block for i, block in enumerate(encoder.blocks)}
     seen = watch({"patch tokens before position encoding (B,N,C)": encoder.embedding, **blocks})
@@ -50,27 +61,23 @@ def finetuned(data: dict[str, Any]) -> None:
     assert_summary(output, data["output"], FORWARD, "output")
     if "position_encoding" in data:
         assert_summary(encoder.positions.table, data["position_encoding"], FORWARD, "positions")
+    if "training" in data:
+        compare_supervised(model, CONVERTER, plan, video, data["training"])
+    if "train_mode_forward" in data:
+        compare_training_mode(model, CONVERTER, plan, video, data["train_mode_forward"])
 
 
-def masks(data: dict[str, Any], clips: int) -> dict[str, Tensor]:
-    """Masks by the stated draws, checked against the stated places."""
-    rule = data["mask"]
+def draw_mask(rule: dict[str, Any], rng: np.random.RandomState) -> np.ndarray:
     if rule["kind"] != "tube":
         pytest.fail(f"no way to draw a {rule['kind']!r} mask")
-    rng = np.random.RandomState(0)
-    drawn = [tube_mask(rng, tuple(rule["window"]), rule["ratio"]) for _ in range(clips)]
-    for mask, places in zip(drawn, rule["visible_positions_per_frame"], strict=True):
-        assert all(np.flatnonzero(~frame).tolist() == places for frame in mask.reshape(rule["window"][0], -1))
-    assert drawn[0].sum() == rule["masked_total"]
-    split = [split_mask(mask) for mask in drawn]
-    return {name: torch.stack([s[name] for s in split]) for name in ("visible", "masked")}
+    return tube_mask(rng, tuple(rule["window"]), rule["ratio"])
 
 
 def pretraining(data: dict[str, Any]) -> None:
     model = filled(CONVERTER, CONVERTER.plan_arguments(data["kwargs"]), data)
     assert isinstance(model, MaskedAutoencoder)
     video = input_for(data["input_case"], data["input_shape"])
-    batch = {"video": video, **masks(data, len(video))}
+    batch = {"video": video, **draw_masks(data["mask"], len(video), functools.partial(draw_mask, data["mask"]))}
     seen = seen_in_pretraining(model)
     losses = {}
     for name, summary in data["targets"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,6 +115,10 @@ def perceiver(case: Case) -> None:
         assert name == "mean_mse", name
         labels = torch.sigmoid(input_for("viper.labels", output.shape))
         close(F.mse_loss(output, labels).item(), expected["value"], FORWARD, 0.0, name)
+    table = CONVERTER.plan_arguments(data["kwargs"])
+    published = CONVERTER.to_published(model.state_dict(), table)
+    for name, kind in data.get("dtype", {}).items():
+        assert str(published[name].dtype) == kind, name
     for name, expected in data.get("extra", {}).items():
         extra(model, inputs, output, name, expected)
 
@@ -149,6 +154,9 @@ def pickled(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         convert("viper", file, Path(folder) / "bundle")
         bundle = load(Path(folder) / "bundle")
+    plan = CONVERTER.plan_arguments(data["kwargs"])
+    assert bundle.specification.model == plan.model
+    assert bundle.specification.arguments.items() >= plan.arguments.items()
     inputs = {name: input_for(value["case"], value["shape"]) for name, value in data["inputs"].items()}
     with torch.inference_mode():
         output = bundle.model(inputs)
@@ -204,6 +212,7 @@ def training(case: Case) -> None:
         parts = zip(output.split(batch), truth.float().split(batch), strict=True)
         lines.append(("Val loss", epoch, 0, float(np.mean([F.mse_loss(o, t).item() for o, t in parts]))))
         lines.append(("Pearson correlation", epoch, 0, mean_pearson(truth.numpy(), output.double().numpy())))
+    assert case.data["checkpoints"] == [f"perceiver_{epoch}.model" for epoch in range(1, epochs + 1)]
     compare_log(case.data["log"], lines)
     close(output.numpy(), case.data["final_val_logits"], 1e-4, 1e-4, "final outputs")
     close(printed, case.data["printed_learning_rates"], 1e-9, 0.0, "rates")
@@ -233,17 +242,28 @@ def compare_log(log: list[str], lines: list[tuple[str, int, int, float]]) -> Non
 
 
 def pearson(case: Case) -> None:
-    guess, gold = predictions()
+    inputs = case.data["inputs"]
+    names = re.fullmatch(INPUTS, f"{inputs['preds']}; {inputs['gold']}")
+    if names is None or names["other"] != names["preds"] or inputs["dtype"] != "float64":
+        pytest.fail(f"no way to make {inputs}")
+    guess, gold = predictions(names["preds"], names["gold"], (int(names["clips"]), int(names["outputs"])))
     close(mean_pearson(gold, guess), case.data["output"]["mean"], 1e-7, 0.0, "mean")
     each = [metric("pearson")(gold[:, i], guess[:, i]) for i in range(gold.shape[1])]
     close(each, case.data["output"]["per_emotion"], 1e-7, 0.0, "per emotion")
 
 
-def predictions() -> tuple[np.ndarray, np.ndarray]:
-    raw = input_for("viper.metric.preds", (200, 7)).numpy()
-    return 0.8 * expit(raw.astype(np.float64)), expit(
-        (input_for("viper.metric.gold", (200, 7)).numpy() + 0.5 * raw).astype(np.float64)
-    )
+INPUTS = (
+    r"0\.8\*sigmoid\(input_for\('(?P<preds>[\w.]+)',\((?P<clips>\d+),(?P<outputs>\d+)\)\)\); "
+    r"sigmoid\(input_for\('(?P<gold>[\w.]+)',\(\d+,\d+\)\) \+ \.5\*input_for\('(?P<other>[\w.]+)',\(\d+,\d+\)\)\)"
+)
+
+
+def predictions(
+    preds: str = "viper.metric.preds", truth: str = "viper.metric.gold", shape: tuple[int, int] = (200, 7)
+) -> tuple[np.ndarray, np.ndarray]:
+    raw = input_for(preds, shape).numpy()
+    gold = expit((input_for(truth, shape).numpy() + 0.5 * raw).astype(np.float64))
+    return 0.8 * expit(raw.astype(np.float64)), gold
 
 
 def confusion(case: Case) -> None:
