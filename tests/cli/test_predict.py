@@ -70,6 +70,15 @@ def test_every_form_is_written(bundle: Path, video: Path, tmp_path: Path, monkey
     assert "data:image/jpeg" in (tmp_path / "new" / "folder" / "talk.html").read_text()
 
 
+def test_a_form_that_needs_an_extra_is_refused_before_the_work(
+    bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mien.cli.recordings.find_spec", lambda name: None)
+    assert mien(monkeypatch, "predict", video, "--model", bundle, "--out", tmp_path, "--csv", "--parquet") == 2
+    assert "--parquet needs pyarrow; pip install 'mien[parquet]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "eaf", "html", "overlay"])
 def test_a_form_alone_makes_the_folder(
     bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str

@@ -40,6 +40,7 @@ EXTRAS = {
     "parquet": ("pyarrow", "Parquet manifests and timelines"),
     "yunet": ("cv2", "the YuNet face detector"),
     "hub": ("huggingface_hub", "bundles from the hub"),
+    "ray": ("ray", "preparation of a corpus over several machines"),
     "hf": ("transformers", "ViT, WavLM, CLIP and RoBERTa as feature extractors"),
 }
 LEAST_FREE = 5.0  # GB: below, preparation of a corpus soon fails

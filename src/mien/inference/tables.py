@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.files import complete
 from mien.inference.timeline import DECIMALS, INDEX, TRACK_COLUMNS, FileInfo, Timeline
 
@@ -135,5 +135,5 @@ def write_parquet(timeline: Timeline, path: str | os.PathLike[str]) -> Path:
         try:
             table.to_parquet(part, index=False)
         except ImportError as error:
-            raise MienError("Parquet needs pyarrow: pip install 'mien[parquet]'") from error
+            raise UsageError(f"{path}: Parquet needs pyarrow; pip install 'mien[parquet]', or take CSV") from error
     return Path(path)

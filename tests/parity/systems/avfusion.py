@@ -234,6 +234,7 @@ def train_steps(case: Case) -> None:
         close(exact.losses[number], expected, BACKWARD, FACTOR * noise, f"loss before step {number + 1}")
     assert exact.without_gradient == set(case.data["parameters_without_gradient"])
     logits = np.asarray(case.data["logits"])  # of weights that all of this noise went into: loosely, as the case says
+    assert list(exact.logits.shape) == case.data["output"]["shape"]
     close(exact.logits.numpy(), logits, 0.1, 0.1 * np.abs(logits).max(), "logits after the steps")
 
 
