@@ -75,7 +75,7 @@ def test_a_form_that_needs_an_extra_is_refused_before_the_work(
 ) -> None:
     monkeypatch.setattr("mien.cli.recordings.find_spec", lambda name: None)
     assert mien(monkeypatch, "predict", video, "--model", bundle, "--out", tmp_path, "--csv", "--parquet") == 2
-    assert "--parquet needs pyarrow; pip install 'mien[parquet]'" in capsys.readouterr().err
+    assert "--parquet needs pyarrow: pip install 'mien[parquet]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
