@@ -81,6 +81,22 @@ def test_columns_are_classes_or_values() -> None:
     assert target_columns(frame) == ["valence"]
 
 
+def test_a_public_corpus_goes_by_its_own_names(tiny_corpus: Manifest) -> None:
+    """The label first, folds called so, nothing on what all clips share, and ids below the pictures."""
+    frame = tiny_corpus.frame.drop(columns=["split", "fold"], errors="ignore")
+    frame.insert(1, "sex", ["male", "female"] * 7)
+    frame = frame.assign(id=[f"take/{at:02}" for at in range(14)], fold=["1", "2"] * 7, corpus="x")
+    frame["source"] = [f"/raw/{at}.mp4" for at in range(14)]
+    html = look(Manifest(frame, tiny_corpus.root), LookSettings(pictures=3, files=3)).html()
+    assert html.index("Classes: label") < html.index("Classes: sex")
+    assert "Classes: corpus" not in html
+    assert "<th>fold 2</th>" in html
+    assert "/raw/" not in html
+    assert html.count(" · take/") == 6  # below the picture, and for who cannot see it
+    hashed = frame.assign(id=[f"{at:016x}" for at in range(14)])
+    assert look(Manifest(hashed, tiny_corpus.root), LookSettings(pictures=3, files=3)).html().count("/raw/") == 6
+
+
 def test_charts_of_odd_values() -> None:
     assert "nothing to show" in histogram(np.array([np.nan]), "s")
     assert "2 s throughout" in histogram(np.array([2.0, 2.0]), "s")

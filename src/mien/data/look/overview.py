@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -22,6 +23,8 @@ from mien.files import complete
 from mien.pages import bullets, card, grid, note, page, sheet
 
 Progress = Callable[[int, int], None]
+
+_DIGEST = re.compile(r"[0-9a-f]{16}(-|$)")
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Overview:
         parts = []
         for column in target_columns(self.manifest.frame):
             values = self.manifest.frame[column].to_numpy(dtype=np.float64)
-            parts.append(f"<h3>{escape(column)}</h3>{drawing.histogram(values, column)}")
+            parts.append(f"<h3>{escape(column)}</h3>{drawing.histogram(values, '')}")
         return card("Values of clips", grid(parts)) if parts else ""
 
     def _curves(self) -> str:
@@ -158,9 +161,10 @@ class Overview:
 
     def _caption(self, id_: str) -> str:
         row = self.manifest.frame.iloc[int(self.manifest.positions([id_])[0])]
-        told = ("label", "subject", "source")
-        shown = [str(row[column]) for column in told if column in row and pd.notna(row[column])]
-        return " · ".join(shown if "source" in row else [*shown, id_])
+        shown = [str(row[column]) for column in ("label", "subject") if column in row and pd.notna(row[column])]
+        # ids that preparation makes of names say nothing; those of public corpora are the official names
+        digest = "source" in row and _DIGEST.match(id_)
+        return " · ".join([*shown, str(row["source"]) if digest else id_])
 
 
 def look(manifest: Manifest, settings: LookSettings | None = None, progress: Progress | None = None) -> Overview:

@@ -24,6 +24,7 @@ _QUALITY = {
     "loudness": ("Sound level", "dB"),
     "sound_level": ("Sound level", "dB"),
 }
+_LABEL = ("label", "class")
 _MEASURED = {*_QUALITY, "track", "frames", "source_start", "source_end"}
 
 
@@ -43,7 +44,7 @@ def balance(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
             cells = "".join(f"<td>{inside[name, part]:,}</td>" for part in names)
             lines += f'<tr><td>{escape(name)}</td><td class="bars" style="text-align:left">{bar}</td>'
             lines += f"<td>{count:,}</td><td>{100 * count / len(frame):.1f} %</td>{cells}</tr>"
-        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        head = "".join(f"<th>{escape(_part(by, name))}</th>" for name in names)
         top = f"<tr><th>{escape(column)}</th><th class='bars'></th><th>clips</th><th>share</th>{head}</tr>"
         table = f'<div class="wide plain"><table><thead>{top}</thead><tbody>{lines}</tbody></table></div>'
         text = f"The largest class has {most / least:.3g} times the clips of the smallest."
@@ -58,7 +59,7 @@ def people(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     rows = []
     for part in ["all", *(_ordered(frame[by].dropna().astype("str").unique()) if by else [])]:
         inside = frame if part == "all" else frame[frame[by].astype("str") == part]
-        cells = [part, f"{len(inside):,}"]
+        cells = [part if part == "all" else _part(by, part), f"{len(inside):,}"]
         if named:
             clips = inside["subject"].value_counts()
             cells += [f"{len(clips):,}"]
@@ -86,16 +87,25 @@ def _shared(frame: pd.DataFrame, by: str | None) -> str:
     return first + (bullets(plain) if plain else "<p class='soft'>Parts share no people, groups or files.</p>")
 
 
+def _part(by: str | None, name: str) -> str:
+    """``train``, ``fold 1``."""
+    return f"fold {name}" if by == "fold" else name
+
+
 def class_columns(frame: pd.DataFrame, most: int = 40) -> list[str]:
-    """Columns with a few different words or whole numbers, which stand for classes."""
-    found = []
+    """Columns with a few different words or whole numbers, which stand for classes; the label first.
+
+    What is the same for all clips divides nothing, unless it is the label.
+    """
+    found: list[str] = []
     for column in _targets(frame):
         values = frame[column].dropna()
         words = not pd.api.types.is_numeric_dtype(values)
-        whole = not words and bool((values % 1 == 0).all()) and column in {"label", "class"}
-        if len(values) and (words or whole) and values.nunique() <= most:
+        whole = not words and bool((values % 1 == 0).all()) and column in _LABEL
+        named = column in _LABEL
+        if len(values) and (words or whole) and (1 if named else 2) <= values.nunique() <= most:
             found.append(column)
-    return found
+    return sorted(found, key=lambda column: column not in _LABEL)
 
 
 def target_columns(frame: pd.DataFrame, most: int = 8) -> list[str]:
