@@ -212,9 +212,7 @@ class Manifest:
             if column in frame:
                 text = frame[column].astype("str").str.strip()
                 frame[column] = text.where(frame[column].notna() & (text != ""))
-        packed = frame["offset"].notna() if "offset" in frame else [False] * len(frame)
-        pairs = zip(frame["path"], packed, strict=True)
-        frame["path"] = [self._clean(number, value, inside) for number, (value, inside) in enumerate(pairs, start=1)]
+        frame["path"] = self._paths(frame)
         for column in ("start", "end", "fps"):
             if column in frame:
                 frame[column] = self._numbers(frame, column)
@@ -227,25 +225,40 @@ class Manifest:
 
     def _named(self, frame: pd.DataFrame) -> list[str]:
         """Ids as given, and digests for rows without one."""
-        keys = zip(frame["path"].to_numpy(dtype=object), *_stretches(frame), strict=True)
-        if "id" not in frame:
-            return [_digest(*key) for key in keys]
-        known, given = frame["id"].notna().to_numpy(), frame["id"].to_numpy(dtype=object)
-        return [str(id_) if has else _digest(*key) for id_, has, key in zip(given, known, keys, strict=True)]
+        known = frame["id"].notna().to_numpy() if "id" in frame else np.zeros(len(frame), dtype=bool)
+        given = frame["id" if "id" in frame else "path"].to_numpy(dtype=object, copy=True)
+        if not known.all():
+            start, end = _stretches(frame)
+            paths = frame["path"].to_numpy(dtype=object)
+            for at in np.flatnonzero(~known):
+                given[at] = _digest(paths[at], start[at], end[at])
+        found: list[str] = given.tolist()
+        return found
 
-    def _clean(self, number: int, value: object, packed: bool) -> str:
-        if pd.isna(value):  # type: ignore[call-overload]
+    def _paths(self, frame: pd.DataFrame) -> pd.Series:
+        """Paths as they are kept. Only those that are odd are looked at one by one: tables have a million rows."""
+        text = frame["path"]
+        if text.isna().any():
+            number = int(np.argmax(text.isna())) + 1
             raise UsageError(f"{self.name}: row {number} has no path; every row needs a video or folder of frames")
-        text = str(value)
+        odd = text.str.startswith(".") | text.str.endswith("/") | (os.sep != "/")
+        for sign in ("\0", "//", "/."):
+            odd |= text.str.contains(sign, regex=False)
+        rows = np.flatnonzero(odd)
+        if len(rows):
+            paths = text.to_numpy(dtype=object, copy=True)
+            packed = frame["offset"].notna().to_numpy() if "offset" in frame else np.zeros(len(frame), dtype=bool)
+            for at in rows:
+                paths[at] = self._clean(int(at) + 1, paths[at], bool(packed[at]))
+            return pd.Series(paths, index=text.index, dtype=text.dtype)
+        return text
+
+    def _clean(self, number: int, text: str, packed: bool) -> str:
         if "\0" in text or (is_address(text) and not packed):
             raise UsageError(f"{self.name}: row {number}: {text!r} is not a file name; only files on disk are read")
         if packed and is_address(text):
             return text
-        if os.sep != "/":
-            return Path(text).as_posix()
-        # What PurePosixPath would leave as it is; making one for each of a million rows takes its time.
-        plain = "//" not in text and "/." not in text and text[:1] not in {"", "."} and text[-1:] != "/"
-        return text if plain else str(PurePosixPath(text))
+        return Path(text).as_posix() if os.sep != "/" else str(PurePosixPath(text))
 
     def _numbers(self, frame: pd.DataFrame, column: str) -> pd.Series:
         numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")

@@ -169,20 +169,17 @@ def _units(manifest: Manifest, subjects: pd.Series) -> pd.Series:
     names = subjects.astype("str").where(subjects.notna(), pd.Series(ids, index=subjects.index))
     if not manifest.has("group"):
         return names
-    groups = manifest.column("group", ids)
-    pairs = pd.DataFrame({"name": names, "group": groups}).dropna().drop_duplicates()
-    together = pairs[pairs["group"].duplicated(keep=False)].groupby("group")["name"].apply(list)
-    first: dict[str, str] = {}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(name: str) -> str:
-        while (above := first.get(name, name)) != name:
-            name = above
-        return name
-
-    for members in together:
-        roots = sorted({root(name) for name in members})
-        first |= dict.fromkeys(roots[1:], roots[0])
-    return names.map({name: root(name) for name in names.unique()}) if first else names
+    name, subject = pd.factorize(names, sort=True)
+    group, _ = pd.factorize(manifest.column("group", ids))
+    grouped = group >= 0
+    edges = (np.ones(grouped.sum(), dtype=np.int8), (name[grouped], len(subject) + group[grouped]))
+    nodes = len(subject) + int(group.max(initial=-1)) + 1
+    _, unit = connected_components(coo_array(edges, shape=(nodes, nodes)), directed=False)
+    _, first, of_name = np.unique(unit[: len(subject)], return_index=True, return_inverse=True)
+    return pd.Series(np.asarray(subject)[first[of_name[name]]], index=names.index)
 
 
 def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
