@@ -257,7 +257,13 @@ def test_a_run_has_one_writer_and_a_dead_one_counts_for_nothing(task_recipe: Mak
     (run / ".lock").write_text("process 1 on a machine that is no more\n")
     fit(recipe, run)
     assert not (run / ".lock").exists()
-    with alone(run), pytest.raises(UsageError, match="run is being written by process"):
-        fit(recipe, run)
-    with alone(run):  # nothing is written any more
+    with alone(run):  # it is finished: read, and not written any more
         assert fit(recipe, run, resume=True).steps == 4
+    (run / "metrics.json").unlink()
+    with alone(run), pytest.raises(UsageError, match="run is being written by process"):
+        fit(recipe, run, resume=True)
+    (run / "bundle" / "config.json").unlink()
+    with pytest.raises(
+        MienError, match="run is a run that is not finished, it holds no bundle yet; go on with --resume"
+    ):
+        load(run)

@@ -31,6 +31,8 @@ def find_bundle(folder: Path) -> Path:
         raise MienError(f"{folder} is a file, not a bundle folder; published checkpoints go through `mien convert`")
     if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
         folder = folder / "bundle"
+    elif (folder / "recipe.yaml").is_file() and not (folder / "metrics.json").is_file():
+        raise MienError(f"{folder} is a run that is not finished, it holds no bundle yet; go on with --resume")
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise MienError(f"{folder} is no complete bundle: {name} is missing; save, convert or pull it again")

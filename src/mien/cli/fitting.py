@@ -73,10 +73,8 @@ def fit_folds(
     typer.echo(f"{len(result.names)} folds, {sum(result.clips)} clips")
     for one in result.scores.values():
         whole, interval = one.concatenated, one.concatenated.interval
-        typer.echo(
-            f"  {whole.title:24} concatenated {whole.value:.3f} [{interval.low:.3f}, {interval.high:.3f}], "
-            f"mean of folds {one.mean:.3f} ± {one.deviation:.3f} (sd)"
-        )
+        mean = f", mean of folds {one.mean:.3f} ± {one.deviation:.3f} (sd)" if len(one.folds) > 1 else ""
+        typer.echo(f"  {whole.title:24} concatenated {whole.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]{mean}")
     for name, path in result.paths.items():
         typer.echo(f"{name}: {path}")
 

@@ -62,7 +62,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
     fabric = make_fabric(recipe.hardware, precision)
     launch(fabric)
     with StopSignals() as signals, ExitStack() as held:
-        on_every_process(fabric, lambda: refuse_if_held(place.folder) if fabric.is_global_zero else None)
+        on_every_process(fabric, lambda: _refuse_second(fabric, place))
         on_every_process(fabric, lambda: _same_everywhere(fabric, place, known))
         on_every_process(fabric, lambda: place.check(recipe, resume))
         finished = place.result() if resume else None
@@ -103,6 +103,12 @@ def _same_everywhere(fabric: Fabric, place: Run, known: State | None) -> None:
         raise UsageError(
             f"{place.folder} is not the same folder for all processes; put it on a disk that all nodes share"
         )
+
+
+def _refuse_second(fabric: Fabric, place: Run) -> None:
+    """Before anything of a run is looked at that another process may be writing; a finished one is only read."""
+    if fabric.is_global_zero and not place.metrics.exists():
+        refuse_if_held(place.folder)
 
 
 def _hold(held: ExitStack, fabric: Fabric, place: Run, known: State | None) -> None:
