@@ -16,6 +16,7 @@ from mien.data.manifest import Manifest
 from mien.errors import UsageError
 from mien.evaluation import EvaluationSettings, evaluate
 from mien.evaluation.given import judge_file
+from mien.evaluation.pictures import curves_picture
 from mien.evaluation.predictions import ClipPrediction, Predictions
 from mien.evaluation.report import drawings, load_source, of_result, render, write_report
 from mien.evaluation.report.comparison import comparisons
@@ -120,7 +121,7 @@ def test_values_are_reported_and_what_cannot_be_compared_is_said(
 ) -> None:
     one, other = (of_result(evaluate(path, corpus, settings=QUICK), path.name) for path in (reader, classifier))
     page, found = render([one, other])
-    assert "answer in other words and cannot be compared" in page
+    assert "have other outputs and cannot be compared" in page
     links = re.findall(r'href="#([^"]+)"', page)
     assert {one.name, other.name} <= set(links)
     assert all(page.count(f'id="{link}"') == 1 for link in links)
@@ -209,6 +210,19 @@ def test_a_map_tells_classes_by_marks_and_wrong_answers_by_hollow_ones(monkeypat
     filled, hollow = marks_of(source)  # ten of the first class, four of them wrong
     assert (len(filled), len(hollow)) == (6 + 3, 4)
     assert "One of every 9 clips is drawn." in drawings.about_embedding(source, "pca")
+
+
+def test_courses_of_binned_outputs_are_drawn_on_the_scale_of_their_values() -> None:
+    """Columns behind the values hold raw outputs of bins, which no axis must make room for."""
+    rng, times = np.random.default_rng(0), np.arange(10) / 5
+    truth = rng.uniform(-1, 1, (10, 2))
+    output = np.concatenate([truth / 2, rng.uniform(-30, 30, (10, 40))], axis=1)
+    clip = ClipPrediction("c", output, truth, times, 1)
+    figure = curves_picture(Predictions((clip,)), ("arousal", "valence"))
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert -1.2 < low < truth.min()
+        assert truth.max() < high < 1.2
 
 
 def test_epochs_are_whole_and_long_names_stay_apart() -> None:

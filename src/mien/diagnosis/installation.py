@@ -125,8 +125,9 @@ def _devices() -> Iterator[Check]:
     yield Check("devices", "cpu", "ok", f"{cores}, {precision[choose_precision('auto', 'cpu')]}")
     if not torch.cuda.is_available():
         built = torch.version.cuda
+        how = f"for CUDA {built}" if built else "without CUDA"
         remedy = "look at nvidia-smi" if built and shutil.which("nvidia-smi") else ""
-        yield Check("devices", "cuda", "absent", f"no GPU; torch is built for CUDA {built or 'not at all'}", remedy)
+        yield Check("devices", "cuda", "absent", f"no GPU; torch is built {how}", remedy)
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
         memory = properties.total_memory / 2**30

@@ -89,7 +89,9 @@ def curves_picture(predictions: Predictions, names: tuple[str, ...]) -> Figure:
     """Truth and output over time for the longest clips, one row per clip, one column per output."""
     longest = sorted(predictions.clips, key=lambda clip: (-len(clip.times), clip.id))[:CURVES]
     figure = Figure(figsize=(5.2 * len(names), 1.9 * len(longest) + 0.6), layout="constrained")
-    low, high = _range(np.concatenate([np.ravel(values) for clip in longest for values in (clip.truth, clip.output)]))
+    # further columns of outputs (bins) are no values
+    shown = [values[:, : len(names)].ravel() for clip in longest for values in (clip.truth, clip.output)]
+    low, high = _range(np.concatenate(shown))
     axes = figure.subplots(len(longest), len(names), squeeze=False, sharey=True)
     for row, clip in enumerate(longest):
         for column, name in enumerate(names):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_JOINT = re.compile(r"(?<=[_/.])(?=[^_/.])")
+_JOINT = re.compile(r"(?<=[_/])(?=[^_/])")
 LONG = 16  # characters of a word that a column may be too narrow for
 
 
@@ -165,7 +165,7 @@ def _cell(value: Value) -> str:
 
 
 def breakable(plain: str) -> str:
-    """Text as HTML that may go on in another line after the joints of a long name: ``_``, ``/``, ``.``."""
+    """Text as HTML that may go on in another line after the joints of a long name: ``_`` and ``/``."""
     words = re.split(r"(\s+)", plain)
     return "".join("<wbr>".join(map(escape, _JOINT.split(word) if len(word) > LONG else [word])) for word in words)
 

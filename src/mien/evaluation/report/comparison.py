@@ -58,7 +58,7 @@ def _pairs(sources: Sequence[Source]) -> tuple[list[_Pair], list[str]]:
         assert one.predictions is not None
         assert other.predictions is not None
         if other.task is None or one.task.config.outputs != other.task.config.outputs:
-            problems.append(f"{one.name} and {other.name} answer in other words and cannot be compared")
+            problems.append(f"{one.name} and {other.name} have other outputs and cannot be compared")
             continue
         settings = (one.summary or {}).get("settings", {})
         drawn = settings.get("level", LEVEL), settings.get("replicates", REPLICATES), settings.get("seed", 0)

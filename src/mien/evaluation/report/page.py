@@ -138,7 +138,8 @@ def _plots(source: Source, look: Look, several: bool) -> str:
         for title, (said, content) in drawn.items()
         if content
     ]
-    title = f"Confidence and features, {source.name}" if several else "Confidence and features"
+    what = "Confidence and features" if drawn["Reliability"][1] else "Features"
+    title = f"{what}, {source.name}" if several else what
     return card(title, grid(pictures), listed=not several) if pictures else ""
 
 
