@@ -10,13 +10,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 
+import mien
 from mien.checkpoints.convert.base import get_converter
 from mien.cli.app import VERBS
 from mien.data.corpora import get_corpus
-from mien.models import list_models
+from mien.media import VideoWriter
+from mien.models import default_inputs, list_models
+from mien.models.specification import TaskConfig
 from mien.training.recipe import _all_keys, list_recipes, load_recipe
 
 REPOSITORY = Path(__file__).parent.parent
@@ -129,6 +133,32 @@ def test_inline_names_exist(page: Path) -> None:
             assert (REPOSITORY / path).is_file(), path
         recipe = re.fullmatch(r"(avfusion|demo|maedfer|maedfer_ca|svfap|vaerr|videomae|viper)/([a-z0-9_]+)", code)
         assert not recipe or code in NAMES, code
+
+
+def examples() -> list[str]:
+    """Python of the README, and examples of public functions with the names they need."""
+    named = "import torch, mien\nfrom mien.models.specification import TaskConfig\n"
+    texts = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for name in mien.__all__:
+        lines = re.findall(r"^ *>>> (.*)$", getattr(mien, name).__doc__ or "", re.MULTILINE)
+        texts += [named + "\n".join(lines)] if lines else []
+    return texts
+
+
+@pytest.mark.parametrize("text", examples(), ids=lambda text: text.strip().splitlines()[-1][:40])
+def test_python_runs_as_written(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = TaskConfig(kind="classification", outputs=("calm", "angry"))
+    inputs = default_inputs("videomae_test")
+    whole = inputs.model_copy(update={"video": inputs.video.model_copy(update={"crop": None})})
+    for folder in ("mien-demo/runs/pretrained/bundle", "runs/mine/bundle"):
+        model = mien.create_model("videomae_test", task)
+        mien.save(model, mien.Specification(model="videomae_test", inputs=whole, task=task), Path(folder))
+    with VideoWriter("talk.mp4", (64, 48), fps=25, sound_rate=16000) as out:
+        for index in range(30):
+            out.write(np.full((48, 64, 3), 8 * index, np.uint8))
+        out.write_sound(np.zeros(16000, np.float32))
+    exec(compile(text, "documentation", "exec"), {})
 
 
 def anchors(page: Path) -> set[str]:

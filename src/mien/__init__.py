@@ -22,16 +22,20 @@ _PUBLIC = {
     "Specification": "mien.models.specification",
     "Manifest": "mien.data.manifest",
     "Protocol": "mien.data.protocol",
+    "PredictSettings": "mien.inference",
     "MienError": "mien.errors",
+    "UsageError": "mien.errors",
 }
 
 __all__ = [
     "Bundle",
     "Manifest",
     "MienError",
+    "PredictSettings",
     "Protocol",
     "Specification",
     "Timeline",
+    "UsageError",
     "create_model",
     "embed",
     "list_models",
@@ -44,8 +48,8 @@ if TYPE_CHECKING:
     from mien.checkpoints.bundle import Bundle, load, save
     from mien.data.manifest import Manifest
     from mien.data.protocol import Protocol
-    from mien.errors import MienError
-    from mien.inference import embed, predict
+    from mien.errors import MienError, UsageError
+    from mien.inference import PredictSettings, embed, predict
     from mien.inference.timeline import Timeline
     from mien.models import list_models
     from mien.models.specification import Specification

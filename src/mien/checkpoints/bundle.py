@@ -101,6 +101,10 @@ def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:
 
     Raises:
         MienError: nothing there, incomplete, damaged, or weights that do not fit the Specification.
+
+    Example:
+        >>> bundle = mien.load("runs/mine")
+        >>> bundle.specification.task.outputs
     """
     folder = locate(source)
     specification = read_specification(folder)

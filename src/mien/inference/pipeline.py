@@ -58,6 +58,10 @@ def predict(
     Raises:
         MienError: a recording or the bundle cannot be read, or holds nothing that the model takes.
         UsageError: the bundle has no task.
+
+    Example:
+        >>> timeline = mien.predict("talk.mp4", "runs/mine/bundle", mien.PredictSettings(step=0.1))
+        >>> timeline.frame.loc["talk.mp4"].groupby("track").mean(numeric_only=True)
     """
     settings = settings or PredictSettings()
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
@@ -74,7 +78,19 @@ def embed(
     progress: Progress | None = None,
     clock: Stopwatch | None = None,
 ) -> Timeline:
-    """Features of the encoder over time, columns ``f0``, ``f1``, ...; otherwise as ``predict``."""
+    """Features of the encoder over time, for every face; arguments as ``predict``.
+
+    Returns:
+        One timeline of all recordings, with a column ``f0``, ``f1``, ... for each of the encoder's ``feature_dim``
+        values: those of whole windows, or with ``settings.features="frames"`` of the moments within them.
+
+    Raises:
+        MienError: a recording or the bundle cannot be read, or holds nothing that the model takes; or features over
+            time are asked of an encoder that has none.
+
+    Example:
+        >>> mien.embed("talk.mp4", "runs/mine/bundle").frame.filter(regex="^f[0-9]+$").to_numpy()
+    """
     settings = settings or PredictSettings()
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
     return read_with(path, bundle, Embedder(bundle, settings), settings, progress, clock)

@@ -56,7 +56,12 @@ def _load() -> None:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Registered names that match a shell pattern, sorted."""
+    """Registered names that match a shell pattern, sorted; empty where none does.
+
+    Example:
+        >>> mien.list_models("svfap_*")
+        ['svfap_base', 'svfap_small', 'svfap_test']
+    """
     _load()
     return sorted(name for name in _builders if fnmatchcase(name, pattern))
 

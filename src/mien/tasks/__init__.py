@@ -51,6 +51,15 @@ def create_model(name: str, task: Task | TaskConfig | None = None, **arguments: 
         name: registered name (``mien.list_models``).
         task: what it predicts; None gives the bare encoder.
         arguments: for the encoder's builder (frames, size, drop_path, ...).
+
+    Raises:
+        UsageError: no such model (the nearest names are told), or arguments that its builder does not take.
+
+    Example:
+        >>> task = TaskConfig(kind="classification", outputs=("calm", "angry"))   # mien.models.specification
+        >>> model = mien.create_model("svfap_base", task, frames=16, size=160)
+        >>> model({"video": torch.zeros(1, 3, 16, 160, 160)}).shape
+        torch.Size([1, 2])
     """
     encoder = create_encoder(name, **arguments)
     if task is None:
