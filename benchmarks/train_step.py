@@ -1,6 +1,7 @@
 """Step time and peak memory of pretraining and fine-tuning, against a plain form of the same arithmetic.
 
-    python benchmarks/train_step.py [--models svfap_base] [--device cuda --batch 32] [--compile] [--json FILE]
+    python benchmarks/train_step.py [--models svfap_base] [--device cuda --batch 32] [--precision bf16] [--compile]
+        [--json FILE]
 
 Each base model takes whole training steps (forward, loss, backward, AdamW) on random clips of 16 x 160 x 160, in
 float32 and under bfloat16 autocast. The plain form has the same weights and the same results up to rounding; it is
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 
 from mien.data.manifest import Row
 from mien.memory import keep_freed_memory
+from mien.models.device import device_named
 from mien.models.registry import default_inputs
 from mien.models.specification import TaskConfig
 from mien.nn import TubeletEmbedding, take_tokens
@@ -123,6 +125,8 @@ class Trainer:
         """Inside, steps are taken in that form."""
         for group in self.optimiser.param_groups:
             group["fused"] = name == "mien"
+        for state in self.optimiser.state.values():  # the plain loop would wait for a counter that lies on a GPU
+            state["step"] = state["step"].to(self.device if name == "mien" else "cpu")
         return self._quickly() if name == "mien" else plainly()
 
     @contextmanager
@@ -155,11 +159,11 @@ def peak_of(step: Callable[[], Tensor], device: torch.device) -> float:
     """MiB that a step needs beyond what lies in memory before it."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
         step()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # resets the highest resident size (Linux)
     before = _status("VmRSS")
@@ -177,11 +181,11 @@ def seconds_of(step: Callable[[], Tensor], device: torch.device) -> float:
     alone = device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     begun = clock()
     step()
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return clock() - begun
 
 
@@ -210,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"])
     parser.add_argument("--batch", type=int, default=1, help="clips of a fine-tuning step")
     parser.add_argument("--pretraining-batch", type=int, help="clips of a pretraining step; default: as --batch")
     parser.add_argument("--steps", type=int, default=3)
@@ -218,11 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    device = torch.device(chosen.device)
+    device = device_named(chosen.device)
     rows = [row for model in chosen.models for row in rows_of(model, device, chosen)]
     if chosen.json:
         facts = {
-            "device": str(device),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
             "threads": chosen.threads,
             "compile": chosen.compile,
             "torch": torch.__version__,
@@ -238,14 +243,14 @@ def rows_of(model: str, device: torch.device, chosen: argparse.Namespace) -> Ite
     for stage in stages_of(model):
         batch = chosen.pretraining_batch or chosen.batch if stage == "pretraining" else chosen.batch
         plain_fp32 = 0.0
-        for precision in ("fp32", "bf16"):
+        for precision in chosen.precision:
             trainer = Trainer(model, stage, precision, device, batch, chosen.compile)
             ours, theirs = trainer.loss("mien"), trainer.loss("plain")  # must be the same arithmetic
             row = {"model": model, "stage": stage, "precision": precision, "batch": batch}
             row |= {"difference": abs(ours - theirs) / abs(theirs), **measure(trainer, chosen.steps)}
-            plain_fp32 = plain_fp32 or row["plain_seconds"]
+            plain_fp32 = plain_fp32 or (row["plain_seconds"] if precision == "fp32" else 0.0)
             row["ratio"] = round(row["plain_seconds"] / row["mien_seconds"], 3)
-            row["ratio_to_plain_fp32"] = round(plain_fp32 / row["mien_seconds"], 3)
+            row["ratio_to_plain_fp32"] = round(plain_fp32 / row["mien_seconds"], 3) if plain_fp32 else float("nan")
             row["memory_ratio"] = round(row["plain_mib"] / row["mien_mib"], 3)
             print(
                 f"{model:16} {stage:12} {precision:5} {row['mien_seconds']:8.3f} {row['plain_seconds']:8.3f} "

@@ -29,14 +29,16 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
     Raises:
         UsageError: the accelerator or that many devices are not there.
     """
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # the run says what it does
+    for chatty in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.distributed"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)  # the run says what it does
     several = hardware.devices * hardware.nodes > 1
     return Fabric(
         accelerator=choose_accelerator(hardware),
         devices=hardware.devices,
         num_nodes=hardware.nodes,
-        # parts of a model may rest in a step (an absent modality); the search for them costs little
-        strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
+        # parts of a model may rest in a step (an absent modality); the search for them costs little. Gradients lie
+        # where they are exchanged, not twice
+        strategy=DDPStrategy(find_unused_parameters=True, gradient_as_bucket_view=True) if several else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
 

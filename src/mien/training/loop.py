@@ -26,6 +26,7 @@ from mien.training.schedules import learning_rates, weight_decays
 from mien.training.signals import Stopped, StopSignals
 from mien.training.state import State, write_tensors
 from mien.training.stepper import Stepper
+from mien.training.trouble import in_plain_words
 
 SETTLED = 0.2  # share of the steps after which a pretext is watched: a centre at 0 makes targets alike at first
 PATIENCE = 3  # logs in a row that must look wrong before a pretext is said to have collapsed
@@ -96,9 +97,14 @@ class Loop:
         except RuntimeError as error:
             # where another process of the run was asked twice and left at once, the exchange with it fails in the
             # middle of a step: the run goes on from the checkpoint before
-            if not self.signals.received:
+            if self.signals.received:
+                raise self._stopped(self.signals.received) from error
+            known = in_plain_words(error, self.recipe, self.state.step, self.fabric.world_size)
+            if known is None:
                 raise
-            raise self._stopped(self.signals.received) from error
+            if self.fabric.is_global_zero:
+                self.run.fail(self.state.step, str(known))
+            raise known from error
         finally:
             self._progress.close()
             if self._log:

@@ -102,7 +102,7 @@ class Stepper:
             group["weight_decay"] = decay if group["decayed"] else 0.0
         self.objective.before_step(moment)
         with quick_products(self.fabric.device):
-            sums = self._backward(data.parts or (self._absent(),), clips, number)
+            sums = self._backward(data.parts, clips, number)
         norm, means = self._told(sums, clips, clip_gradients(self.trained.parameters(), self.recipe.optimiser))
         if not math.isfinite(means["loss"]):
             raise said_once(self.fabric, self._not_finite("loss", means["loss"], data, number))
@@ -119,17 +119,18 @@ class Stepper:
     def _backward(self, parts: tuple[Part, ...], clips: float, number: int) -> dict[str, Tensor]:
         """Gradients of the mean over all clips of the step; returns sums over this process's clips."""
         sums: dict[str, Tensor] = {}
-        for index, part in enumerate(parts):
-            present = float(len(part)) if part is not self._ghost else 0.0
+        self._ghost = parts[0] if parts else self._ghost
+        # processes that exchange batch statistics meet in every part
+        count = self.recipe.optimiser.accumulate if self.fabric.world_size > 1 else 1
+        weighed = weigh(parts, self._ghost, count)
+        for index, (part, present) in enumerate(weighed):
             batch = self._prepare(part, number, index)
-            with self.fabric.no_backward_sync(self._module, enabled=index < len(parts) - 1):
+            with self.fabric.no_backward_sync(self._module, enabled=index < len(weighed) - 1):
                 loss, extra = self._module(batch)
                 # the exchange averages over processes, hence their number
                 self.fabric.backward(loss * (present * self.fabric.world_size / clips))
             for name, value in {"loss": loss.detach(), **extra}.items():
                 sums[name] = sums.get(name, 0.0) + value.detach().to(finest(value.device)) * present
-        if parts[0] is not self._ghost:
-            self._ghost = parts[0]
         return sums
 
     def _prepare(self, part: Part, number: int, index: int) -> dict[str, Tensor]:
@@ -155,12 +156,6 @@ class Stepper:
         self._blend(slow, quick, average.n_averaged)
         for old, new in zip(average.module.buffers(), self.trained.buffers(), strict=True):
             old.detach().copy_(new.detach())
-
-    def _absent(self) -> Part:
-        """Stands in, with weight 0, where only other processes could read: all must take part in the exchange."""
-        if self._ghost is None:
-            raise MienError("none of the first clips could be read; look at the manifest's paths")
-        return self._ghost
 
     def _told(self, sums: dict[str, Tensor], clips: float, norm: Tensor) -> tuple[float, dict[str, float]]:
         """The norm, which all processes share, and means over the clips of all of them."""
@@ -190,3 +185,12 @@ class Stepper:
             if found:
                 return found
         return ""
+
+
+def weigh(parts: tuple[Part, ...], ghost: Part | None, least: int) -> list[tuple[Part, float]]:
+    """Parts with the number of their clips, and as many of a ghost with none as make ``least``: where only other
+    processes could read clips, all must take part in the exchange."""
+    missing = max(least, 1) - len(parts)
+    if missing > 0 and ghost is None:
+        raise MienError("none of the first clips could be read; look at the manifest's paths")
+    return [*((part, float(len(part))) for part in parts), *([(ghost, 0.0)] * missing if ghost else ())]
