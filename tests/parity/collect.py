@@ -52,11 +52,12 @@ class Noted(dict[str, Any]):
     def __ror__(self, other: Any) -> Any:
         return other | dict(self)
 
-    def ignored(self) -> set[str]:
-        """What nobody asked for, words aside."""
+    def ignored(self, settings: bool = False) -> set[str]:
+        """What nobody asked for, words aside; in ``kwargs`` words are ``settings``."""
         own = {key for key, one in super().items() if key not in self.read | WORDS and one not in ({}, [], None)}
+        own = {key for key in own if settings or not isinstance(super(Noted, self).get(key), str)}
         below = super().get("kwargs") if "kwargs" in self.read else None
-        return own | {f"kwargs.{key}" for key in (below.ignored() if below else ())}
+        return own | {f"kwargs.{key}" for key in (below.ignored(settings=True) if below else ())}
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,9 @@ def resample(times: Floats, values: Floats, at: Floats) -> Floats:
 def combine(values: Floats, estimator: Estimator = "mean") -> Floats:
     """One course ``(T,)`` out of those of annotators ``(T, A)``; unknown values take no part.
 
-    ``evaluator_weighted`` (Grimm and Kroschel 2005) weighs an annotator by the correlation with the mean of the
-    others, and not at all where that is negative; where nobody agrees with anybody all count the same.
+    ``evaluator_weighted`` (after Grimm and Kroschel 2005) weighs an annotator by the correlation with the mean of the
+    others, so that nobody agrees with oneself, and not at all where that is negative; where nobody agrees with
+    anybody all count the same.
     """
     weights = np.ones(values.shape[1])
     if estimator == "evaluator_weighted" and values.shape[1] > 1:
