@@ -19,8 +19,8 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
 
 $(STAMP): pyproject.toml

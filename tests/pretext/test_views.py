@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien.data.settings import NO_AUGMENTATION, AugmentationSettings
+from mien.data.settings import AugmentationSettings
 from mien.errors import UsageError
 from mien.media.clip import Clip
 from mien.models import create_encoder
 from mien.models.specification import Inputs, VideoInput
 from mien.pretext.views import ViewKind, Views
 
+NO_AUGMENTATION = AugmentationSettings(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)
 INPUTS = Inputs(video=VideoInput(frames=8, fps=25.0, size=32, channels="grey", mean=(0.0,), std=(1.0,)))
 
 

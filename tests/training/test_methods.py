@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.training.corpus import COMMON, make_recipe
-from tests.training.test_resume import Killed, assert_same_files, kill_after
+from tests.training.test_resume import assert_goes_on_alike, kill_after
 
 from mien.data.manifest import Manifest
 from mien.training.fitting import fit
@@ -53,14 +53,7 @@ def recipe_for(manifest: Path, kind: str, sounds: Path, model: dict[str, Any] = 
 @pytest.mark.parametrize("kind", PRETEXTS)
 def test_cut_off_and_gone_on_with(kind: str, manifest: Path, sounds: Path, tmp_path: Path, kill_after: Any) -> None:
     recipe = recipe_for(manifest, kind, sounds, intervals={"checkpoint_steps": 2, "log_steps": 1})
-    fit(recipe, tmp_path / "whole")
-    for steps in (3, 5):  # between checkpoints; over the end of an epoch
-        kill_after(steps)
-        with pytest.raises(Killed):
-            fit(recipe, tmp_path / "cut", resume=True)
-    kill_after(10**9)
-    fit(recipe, tmp_path / "cut", resume=True)
-    assert_same_files(tmp_path / "whole", tmp_path / "cut")
+    assert_goes_on_alike(recipe, tmp_path, kill_after, (3, 5))  # between checkpoints; over the end of an epoch
 
 
 @pytest.mark.parametrize("kind", PRETEXTS)

@@ -47,6 +47,18 @@ def assert_same_files(one: Path, two: Path) -> None:
         assert not different, f"{name}: {different[:5]}"
 
 
+def assert_goes_on_alike(recipe: Recipe, folder: Path, kill_after: Any, kills: tuple[int, ...]) -> None:
+    """A run that was killed after so many steps, each time anew, ends as one that never was."""
+    fit(recipe, folder / "whole")
+    for steps in kills:
+        kill_after(steps)
+        with pytest.raises(Killed):
+            fit(recipe, folder / "cut", resume=True)
+    kill_after(10**9)
+    fit(recipe, folder / "cut", resume=True)
+    assert_same_files(folder / "whole", folder / "cut")
+
+
 @pytest.mark.parametrize("stage", ["task_recipe", "pretext_recipe"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_cut_off_in_any_epoch(
@@ -54,14 +66,8 @@ def test_cut_off_in_any_epoch(
 ) -> None:
     recipe: Recipe = request.getfixturevalue(stage)(intervals={"checkpoint_steps": 2})
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": workers})})
-    fit(recipe, tmp_path / "whole")
-    for steps in (1, 4, 6, 3):  # before any checkpoint; mid-epoch; at the end of an epoch; between checkpoints
-        kill_after(steps)
-        with pytest.raises(Killed):
-            fit(recipe, tmp_path / "cut", resume=True)
-    kill_after(10**9)
-    fit(recipe, tmp_path / "cut", resume=True)
-    assert_same_files(tmp_path / "whole", tmp_path / "cut")
+    # before any checkpoint; mid-epoch; at the end of an epoch; between checkpoints
+    assert_goes_on_alike(recipe, tmp_path, kill_after, (1, 4, 6, 3))
 
 
 def test_mixing_and_accumulation_go_on_alike(task_recipe: MakeRecipe, tmp_path: Path, kill_after: Any) -> None:

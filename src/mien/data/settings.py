@@ -186,6 +186,3 @@ class AugmentationSettings(BaseModel):
         ):
             raise ValueError(f"crop_sizes = {self.crop_sizes} must be descending and within 0..1")
         return self
-
-
-NO_AUGMENTATION = AugmentationSettings(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0)
