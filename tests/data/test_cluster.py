@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from mien.data.cluster import map_cluster
@@ -20,6 +22,11 @@ def test_every_task_comes_out_once_and_crashes_are_isolated() -> None:
         next(results)
 
 
-def test_a_cluster_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--address 'auto': no Ray cluster that can be used"):
-        list(map_cluster(eval, ["1"], 1, "auto", str))
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:{port}", "ray://localhost:{port}"])
+def test_a_cluster_that_is_not_there_is_refused(address: str) -> None:
+    """At once, too: Ray itself asks a place where nothing listens for many minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = address.format(port=free.getsockname()[1])
+    with pytest.raises(UsageError, match=rf"--address '{address}': no Ray cluster that can be used"):
+        list(map_cluster(eval, ["1"], 1, address, str))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -88,8 +90,9 @@ def _import_ray() -> Any:
 def _connected(ray: Any, jobs: int | None, address: str | None) -> Iterator[None]:
     local = {"num_cpus": jobs, "object_store_memory": _STORE, "include_dashboard": False} if address is None else {}
     try:
+        _knock(address or "")
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"--address {address!r}: no Ray cluster that can be used ({reason}); start one with `ray start --head`, "
@@ -99,3 +102,9 @@ def _connected(ray: Any, jobs: int | None, address: str | None) -> Iterator[None
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` where nothing listens at HOST:PORT: Ray itself goes on asking for many minutes."""
+    if place := re.fullmatch(r"(?:ray://)?([^/:]+):(\d+)", address):
+        socket.create_connection((place[1], int(place[2])), timeout=10).close()
