@@ -169,7 +169,7 @@ def test_a_moment_without_a_face_takes_the_mean_of_the_others(name: str) -> None
 def test_refusals() -> None:
     with pytest.raises(MienError, match="needs video or sound; the batch holds nothing"):
         fusion("late_transformer").forward_features({})
-    with pytest.raises(UsageError, match="choose from late_transformer"):
+    with pytest.raises(UsageError, match="choose from intermediate_attention, "):
         create_encoder("avfusion", fusion="early")
     with pytest.raises(UsageError, match=r"model\.arguments\.sound: svfap_test takes video"):
         create_encoder("avfusion", sound={"name": "svfap_test"})
