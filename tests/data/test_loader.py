@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +89,30 @@ def test_workers_go_on_when_a_signal_reaches_them_too(corpus: Manifest) -> None:
     got += batches
     assert all(same(one, other) for one, other in zip(got, training(corpus), strict=True))
     assert all(worker.is_alive() for worker in workers)
+
+
+KILLED = """
+import sys, time
+from torch.utils.data import DataLoader
+from mien.data import loader
+ready = iter(DataLoader([bytes(10**6)] * 9, None, num_workers=1, worker_init_fn=loader._settle))
+next(ready)
+print(ready._workers[0].pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_worker_with_a_batch_that_nobody_takes_ends_with_its_killed_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_set_epoch_leaves_the_running_epoch_alone(corpus: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from mien.data.memory import Slots, light
 from mien.data.order import EpochOrder, Key
 from mien.errors import MienError
 from mien.memory import keep_freed_memory
+from mien.processes import end_after, parent_is_gone
 
 Batch = dict[str, Any]
 
@@ -190,7 +192,11 @@ class _Batches(Sampler[list[Key]]):
 def _settle(worker: int) -> None:
     """Set up a worker: one thread, since small tensor work on many threads in many workers makes all of them wait, and
     freed memory kept: over a third of a worker's time went to the system's zeroing of pages.
+
+    It ends with its parent. By torch's own watch it would wait for ever where a batch fills the pipe that nobody reads.
     """
+    parent = os.getppid()
+    end_after(lambda: parent_is_gone(parent))
     torch.set_num_threads(1)
     keep_freed_memory(2**29)
 
