@@ -267,3 +267,9 @@ def test_a_run_has_one_writer_and_a_dead_one_counts_for_nothing(task_recipe: Mak
         MienError, match="run is a run that is not finished, it holds no bundle yet; go on with --resume"
     ):
         load(run)
+
+
+def test_what_is_refused_before_the_first_step_leaves_no_folder(tmp_path: Path, task_recipe: MakeRecipe) -> None:
+    with pytest.raises(UsageError, match="a warm-up of 900 steps does not fit"):
+        fit(task_recipe(schedule={"epochs": 1, "warmup_steps": 900}), tmp_path / "runs" / "run")
+    assert list(tmp_path.iterdir()) == []

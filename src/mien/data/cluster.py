@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mien.errors import MienError, UsageError
@@ -17,6 +18,7 @@ R = TypeVar("R")
 
 _STORE = 80 * 2**20  # bytes for results under way, which are small; by default Ray takes a third of the memory
 _TRIES_MORE = 1
+_TOKEN = "~/.ray/auth_token"  # where Ray keeps it
 
 
 def map_cluster(
@@ -39,6 +41,8 @@ def map_cluster(
         UsageError: Ray is not installed, or nothing answers at ``address``.
         MienError: the workers cannot run mien.
     """
+    if address is not None:
+        _show_token()
     ray = _import_ray()
     with _connected(ray, jobs, address):
         once = ray.remote(num_cpus=1, max_retries=_TRIES_MORE, scheduling_strategy="SPREAD")(_on_one_thread)
@@ -96,12 +100,22 @@ def _connected(ray: Any, jobs: int | None, address: str | None) -> Iterator[None
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"--address {address!r}: no Ray cluster that can be used ({reason}); start one with `ray start --head`, "
-            "or leave the address out"
+            f"copy {_TOKEN} from the machine that did if its cluster asks for a token, or leave the address out"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _show_token() -> None:
+    """Have Ray show a cluster the token that it keeps: `ray start` asks for one wherever there is one, and a program
+    that connects shows none by itself. Clusters that ask for none don't mind."""
+    kept = (
+        os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH") or Path(_TOKEN).expanduser().exists()
+    )
+    if kept:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _knock(address: str) -> None:

@@ -71,7 +71,7 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
             return finished
         on_every_process(fabric, lambda: _hold(held, fabric, place, known))
         experiment = on_every_process(fabric, lambda: build(recipe))
-        on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
+        on_every_process(fabric, lambda: place.check_protocol(recipe, experiment.protocol))
         validate = on_every_process(fabric, lambda: _judge(experiment, fabric))
         if recipe.smoothing:
             on_every_process(fabric, lambda: _check_smoothing(experiment))
@@ -79,6 +79,8 @@ def fit(recipe: Recipe, run: Path | str, resume: bool = False, progress: bool = 
         loop = on_every_process(
             fabric, lambda: Loop(experiment, fabric, place, state, known is not None, validate, signals)
         )
+        # last, so that what is refused so far leaves no folder behind that the corrected command would find in use
+        on_every_process(fabric, lambda: place.begin(recipe, experiment.protocol) if fabric.is_global_zero else None)
         with computing(fabric.device, recipe.hardware.threads):
             meter = CostMeter(fabric.device)
             loop.train(progress)

@@ -107,13 +107,16 @@ class Run:
                     "resume with the same recipe, or choose another --run"
                 )
 
-    def begin(self, recipe: Recipe, protocol: Protocol) -> None:
-        """Make the folder and write what defines the run; on resume the protocol must be the one it began with."""
+    def check_protocol(self, recipe: Recipe, protocol: Protocol) -> None:
+        """On resume the protocol must be the one that the run began with."""
         if self.protocol.exists() and Protocol.read(self.protocol).digest != protocol.digest:
             raise UsageError(
                 f"{recipe.data.manifest} has changed since {self.folder} was begun (other clips train or validate); "
                 "restore it, or choose another --run"
             )
+
+    def begin(self, recipe: Recipe, protocol: Protocol) -> None:
+        """Make the folder and write what defines the run."""
         try:
             self.last.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
