@@ -18,6 +18,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from tests.training.corpus import PRETEXT, TASK, make_recipe, write_corpus
+from tests.waiting import soon
 
 from mien.errors import UsageError
 from mien.lock import refuse_if_held
@@ -240,10 +241,7 @@ def test_folds_end_with_their_killed_parent_and_go_on_alike(recipe_file: RecipeF
             refuse_if_held(run)
     process.kill()
     process.communicate()
-    until = time.monotonic() + 40
-    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+    assert soon(lambda: not Path(f"/proc/{child}").exists(), 40)
     assert not (fold / "metrics.json").exists()
     resumed, whole = mien(*command, "cut", "--resume", cwd=tmp_path), mien(*command, "whole", cwd=tmp_path)
     assert (resumed.returncode, whole.returncode) == (0, 0), resumed.stderr

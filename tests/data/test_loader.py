@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.waiting import soon
 
 from mien.data.augment import Augmented, Deterministic
 from mien.data.dataset import ClipDataset, Failure, Item
@@ -109,10 +109,7 @@ def test_a_worker_with_a_batch_that_nobody_takes_ends_with_its_killed_parent() -
     os.kill(worker, 0)
     parent.kill()
     parent.wait()
-    until = time.monotonic() + 30
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{worker}").exists()
+    assert soon(lambda: not Path(f"/proc/{worker}").exists(), 30)
 
 
 def test_set_epoch_leaves_the_running_epoch_alone(corpus: Manifest) -> None:

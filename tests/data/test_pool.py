@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.waiting import soon
 
 from mien.data.pool import map_processes
 from mien.errors import UsageError
@@ -59,13 +59,13 @@ def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, str(script)])
     try:
-        assert _soon(lambda: note.exists() and note.read_text() != "", 60)
+        assert soon(lambda: note.exists() and note.read_text() != "", 60)
         child = int(note.read_text())
         assert _runs(child)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    assert _soon(lambda: not _runs(child), 20)
+    assert soon(lambda: not _runs(child), 20)
 
 
 def _runs(pid: int) -> bool:
@@ -73,13 +73,3 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _soon(true: object, seconds: float) -> bool:
-    assert callable(true)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
