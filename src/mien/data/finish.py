@@ -164,25 +164,30 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
     lefts = [Left.of(*told) for told in zip(batch[COLOUR].tolist(), batch[PLACES].tolist(), strict=True)]
     if clips.device.type != "cpu":
         return {**moved, "video": _all_at_once(clips, batch, lefts, video)}
-    shape = (len(clips), len(video.mean), *clips.shape[2:])
-    finished = _empty(shape, clips.device)
+    with _one_thread():
+        return {**moved, "video": _one_by_one(clips, lefts, video)}
+
+
+def _one_by_one(clips: Tensor, lefts: Sequence[Left], video: VideoInput) -> Tensor:
+    """On a processor, whose caches hold a clip."""
+    finished = _empty((len(clips), len(video.mean), *clips.shape[2:]), clips.device)
     scale, shift = scales(video, clips.device)
     to_values = scale.view(-1, 1), shift.view(-1, 1)
-    with _one_thread():
-        for clip, values, left in zip(clips, finished, lefts, strict=True):
-            if left.shown:
-                _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, to_values, values)
-                fill(values, left.hole)
-            else:
-                values.zero_()
-    return {**moved, "video": finished}
+    for clip, values, left in zip(clips, finished, lefts, strict=True):
+        if left.shown:
+            _finish(clip.flip(-1) if left.mirrored else clip, left.colour, video, to_values, values)
+    return _erased(finished, lefts)
 
 
 def _all_at_once(clips: Tensor, batch: Mapping[str, Tensor], lefts: Sequence[Left], video: VideoInput) -> Tensor:
     """On a GPU, where every step of every clip would be a kernel of its own."""
     colours = batch[COLOUR].float().to(clips.device, non_blocking=True)
     mirrored = batch[PLACES][:, 1].bool().to(clips.device, non_blocking=True)
-    finished = finish_together(clips, colours, mirrored, video, any(left.colour for left in lefts))
+    return _erased(finish_together(clips, colours, mirrored, video, any(left.colour for left in lefts)), lefts)
+
+
+def _erased(finished: Tensor, lefts: Sequence[Left]) -> Tensor:
+    """Holes filled and what is not shown made zero, in place."""
     for values, left in zip(finished, lefts, strict=True):
         if left.shown:
             fill(values, left.hole)

@@ -49,8 +49,6 @@ def attach(sources: Sequence[Source], folder: Path) -> list[Source]:
         UsageError: there is no such folder, or which one belongs to which recording cannot be told.
     """
     known = _folders(folder)
-    if not known:
-        raise UsageError(f"{folder}: no folder <recording>{_SUFFIX} here; give where OpenFace wrote its results")
     result: list[Source] = []
     owners: dict[Path, Source] = {}
     for source in sources:
@@ -69,9 +67,8 @@ def attach(sources: Sequence[Source], folder: Path) -> list[Source]:
 
 def side_of(folder: Path) -> int:
     """Width of the pictures below ``folder``; raises ``UsageError`` where there are none."""
-    for paths in _folders(folder).values():
-        return FrameFolder(paths[0]).size[0]
-    raise UsageError(f"{folder}: no folder <recording>{_SUFFIX} here; give where OpenFace wrote its results")
+    first, *_ = _folders(folder).values()
+    return FrameFolder(first[0]).size[0]
 
 
 def table_of(aligned: Path) -> Path:
@@ -115,7 +112,7 @@ def follow_aligned(frames: Iterable[Frame]) -> Iterator[TrackedFrame]:
 
 
 def _folders(folder: Path) -> dict[str, list[Path]]:
-    """Folders of aligned pictures by the recording's name."""
+    """Folders of aligned pictures by the recording's name; ``UsageError`` where there is none."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; give where OpenFace wrote its results")
     found: dict[str, list[Path]] = {}
@@ -123,6 +120,8 @@ def _folders(folder: Path) -> dict[str, list[Path]]:
         for name in sorted(name for name in names if name.endswith(_SUFFIX)):
             found.setdefault(name.removesuffix(_SUFFIX), []).append(Path(where, name).absolute())
         names[:] = sorted(name for name in names if not name.endswith(_SUFFIX) and not name.startswith("."))
+    if not found:
+        raise UsageError(f"{folder}: no folder <recording>{_SUFFIX} here; give where OpenFace wrote its results")
     return found
 
 

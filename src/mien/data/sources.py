@@ -88,8 +88,9 @@ class FrameFolder:
     """
 
     def __init__(self, path: Path | tuple[HeldFile, ...], fps: float | None = None) -> None:
-        self._folder = "" if isinstance(path, tuple) else path if path.is_dir() else path.parent
-        self._files: Sequence[str | HeldFile] = path if isinstance(path, tuple) else _names_in(path)
+        self._folder: str | Path
+        self._files: Sequence[str | HeldFile]
+        self._folder, self._files = ("", path) if isinstance(path, tuple) else _listed(path)
         self.times: NDArray[np.float64] = np.arange(len(self._files)) / (fps or 25.0)
         with _opened(self._file(0)) as picture:
             self.size: tuple[int, int] = picture.size
@@ -131,13 +132,14 @@ def _by(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _names_in(path: Path) -> list[str]:
+def _listed(path: Path) -> tuple[Path, list[str]]:
+    """Folder and names of pictures in their order."""
     if path.is_file():
-        return [path.name]
+        return path.parent, [path.name]
     names = sorted(name for name in os.listdir(path) if name.lower().endswith(_SUFFIXES) and name[0] != ".")
     if not names:
         raise MienError(f"{path}: the folder holds no picture (looked for {', '.join(_SUFFIXES)})")
-    return names if _padded(names) else sorted(names, key=_natural)
+    return path, names if _padded(names) else sorted(names, key=_natural)
 
 
 def _padded(names: list[str]) -> bool:
@@ -153,8 +155,8 @@ def pictures_in(path: Path) -> list[Path]:
     Raises:
         MienError: there is none.
     """
-    folder = path if path.is_dir() else path.parent
-    return [folder / name for name in _names_in(path)]
+    folder, names = _listed(path)
+    return [folder / name for name in names]
 
 
 @contextmanager

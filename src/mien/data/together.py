@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from mien.data.inputs import scales
 from mien.media.picture import LUMA
 from mien.models.specification import VideoInput
 
@@ -28,7 +29,7 @@ def finish_together(clips: Tensor, colours: Tensor, mirrored: Tensor, video: Vid
     Returns:
         float32 ``(B, C, T, H, W)``.
     """
-    luma, scale, shift = constants(video.mean, video.std, clips.device)
+    luma, scale, shift = constants(video, clips.device)
     values = torch.where(_wide(mirrored), clips.flip(-1), clips).float()
     if coloured:
         own, of_luma, of_mean = (_wide(part) for part in colours.float().unbind(1))
@@ -57,9 +58,8 @@ def _wide(values: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def constants(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Weights of the luma, factor and subtrahend of every channel ``(C, 1, 1, 1)``, sent to a device once."""
-    spread = torch.tensor(std, dtype=torch.float32)
-    parts = torch.tensor(LUMA, dtype=torch.float32), 1.0 / (255.0 * spread), torch.tensor(mean) / spread
-    luma, scale, shift = (part[:, None, None, None].to(device) for part in parts)
+    weights = torch.tensor(LUMA, dtype=torch.float32)[:, None, None, None]
+    luma, scale, shift = (part.to(device) for part in (weights, *scales(video, torch.device("cpu"))))
     return luma, scale, shift
