@@ -29,6 +29,14 @@ with alone(sys.argv[1]):
     print('held', flush=True)
     time.sleep(60)
 """
+FORK = """
+    begun, tell = os.pipe()
+    if os.fork() == 0:
+        os.write(tell, b'!')
+        time.sleep(20)
+        os._exit(0)
+    os.read(begun, 1)
+"""
 Holder = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -75,7 +83,7 @@ def test_another_process_is_named_and_a_killed_one_holds_nobody_off(tmp_path: Pa
 
 
 def test_forked_children_do_not_keep_it(tmp_path: Path, holder: Holder) -> None:
-    process = holder(tmp_path, "os.fork() or time.sleep(20) or os._exit(0)")
+    process = holder(tmp_path, FORK)
     process.send_signal(signal.SIGKILL)
     process.wait()
     with alone(tmp_path):
