@@ -109,6 +109,23 @@ def test_functions_fit_a_screen(path: Path) -> None:
             assert lines <= 60, f"{path.relative_to(SOURCE)}: {node.name} has {lines} lines; find its seams"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_everything_public_says_what_it_is(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not tree.body or ast.get_docstring(tree), f"{path.relative_to(SOURCE)} does not say what it holds"
+    assert not undocumented(tree), path.relative_to(SOURCE)
+
+
+def undocumented(holder: ast.Module | ast.ClassDef, prefix: str = "") -> list[str]:
+    """Public classes, functions and methods of a module that have no docstring; an overriding method has its own."""
+    names = []
+    for node in holder.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            names += [] if ast.get_docstring(node) else [prefix + node.name]
+            names += undocumented(node, f"{prefix}{node.name}.") if isinstance(node, ast.ClassDef) else []
+    return names
+
+
 def test_nobody_imports_the_command_line() -> None:
     for path in FILES:
         if path.relative_to(SOURCE).parts[0] != "cli":

@@ -39,14 +39,17 @@ class LazyGroup(TyperGroup):
     """A command group whose verbs are imported when they are called, so that ``mien --help`` stays quick."""
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """The verbs in the order of ``VERBS``, which is that of the work."""
         return list(VERBS)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As ``click.Group.resolve_command``; an unknown verb is refused with the nearest one."""
         if args[0] not in VERBS:
             raise UsageError(f"{args[0]} is no verb; {nearest(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb's command, imported now; for the overview a name with its line of help is enough."""
         if _only_listing():
             return TyperCommand(name=cmd_name, help=VERBS[cmd_name])
         command = typer.main.get_command(import_module(f"mien.cli.{cmd_name}").app)

@@ -223,17 +223,21 @@ class BranchEncoder(Encoder):
         self.depth = depth_over(branch.encoder)
 
     def forward_features(self, inputs: ModelInputs) -> Features:
+        """Pooled and per-step features; ``MienError`` where the batch lacks the branch's modality."""
         need_one(inputs, self.modalities)
         steps = self.branch.second(self.branch.first(inputs))
         return Features(pooled=steps.mean(), frames=steps.at(steps.values.shape[1]))
 
     def layer_of(self, name: str) -> int:
+        """As the encoder inside the branch counts; what the branch adds belongs to the last layer."""
         return layer_over(name, "branch.encoder.", self.branch.encoder, self.depth)
 
     def no_weight_decay(self) -> set[str]:
+        """Those of the encoder inside the branch, under their names here."""
         return undecayed("branch.encoder.", self.branch.encoder)
 
     def core(self) -> tuple[str, Encoder]:
+        """The encoder inside the branch, where it has one: that is what pretraining knows."""
         return ("", self) if self.branch.encoder is None else ("branch.encoder.", self.branch.encoder)
 
 

@@ -89,12 +89,15 @@ class Binned(Task):
 
     @property
     def bins(self) -> int | None:
+        """The option ``bins``: N equal bins over -1..1."""
         return self.options.bins
 
     def target_columns(self) -> tuple[str, ...]:
+        """The option ``targets``, else the names of the outputs."""
         return self.options.targets or self.config.outputs
 
     def make_head(self, encoder: Encoder) -> nn.Module:
+        """A ``RecurrentHead`` of K (N + 1) outputs, per frame or per clip as the task's level says."""
         options = self.options
         width = len(self.config.outputs) * (options.bins + 1)
         per_frame = self.config.level == "frame"
@@ -105,11 +108,17 @@ class Binned(Task):
         return head
 
     def make_model(self, encoder: Encoder) -> Recogniser:
+        """Encoder and head; remembered weakly, since ``costs: published`` penalises the model's parameters."""
         model = super().make_model(encoder)
         self._model = weakref.ref(model)
         return model
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum of the terms that the option ``loss`` names, over labelled frames of all clips as one signal.
+
+        An output with fewer than two labelled frames in the batch adds nothing; where that is so for all, the loss is 0
+        and has gradients of 0.
+        """
         ways = self.options.ways
         scores = self._scores(outputs.double() if ways != Ways() else outputs.float())
         told = {}
@@ -137,6 +146,7 @@ class Binned(Task):
         return iter(()) if model is None else model.parameters()
 
     def read(self, outputs: Tensor) -> Tensor:
+        """The values in -1..1, ``(..., K (N + 1))`` → ``(..., K)``: ``2 sigmoid(score) - 1``."""
         return 2 * self._scores(outputs.float())[..., -1].sigmoid() - 1
 
     def details(self, outputs: Tensor) -> Tensor:
@@ -150,4 +160,5 @@ class Binned(Task):
         return np.concatenate([merged[..., :count], told.argmax(axis=-1)], axis=-1)
 
     def metrics(self) -> tuple[str, ...]:
+        """Concordance selects; Pearson's r and the errors stand beside it."""
         return ("ccc", "pearson", "mse", "rmse", "mae")

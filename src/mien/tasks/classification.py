@@ -71,6 +71,7 @@ class Classification(Task):
 
     @property
     def per_group(self) -> bool:
+        """True with ``per: group``."""
         return self.options.per == "group"
 
     def count(self, classes: Tensor) -> None:
@@ -84,12 +85,15 @@ class Classification(Task):
             self._weights, self._sent = tuple(balanced.tolist()), None
 
     def target_columns(self) -> tuple[str, ...]:
+        """The option ``target``, one column."""
         return (self.options.target,)
 
     def make_head(self, encoder: Encoder) -> nn.Module:
+        """One output per class, with the options' dropout and initial scale; per clip or per frame."""
         return make_head(encoder, self.config, self.options)
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropy with the options' label smoothing and class weights; the temperature is not in it."""
         return cross_entropy(outputs, batch["target"], self.options.label_smoothing, self._weights_on(outputs.device))
 
     def _weights_on(self, device: torch.device) -> Tensor | None:
@@ -101,7 +105,9 @@ class Classification(Task):
         return self._sent
 
     def read(self, outputs: Tensor) -> Tensor:
+        """Probabilities, ``softmax(outputs / temperature)`` over the last dimension, float32."""
         return (outputs.float() / self.options.temperature).softmax(dim=-1)
 
     def metrics(self) -> tuple[str, ...]:
+        """The option ``metric`` first, then UAR, WAR, macro-F1 and weighted F1."""
         return tuple(dict.fromkeys((self.options.metric, "uar", "war", "macro_f1", "weighted_f1")))

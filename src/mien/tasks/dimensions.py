@@ -46,12 +46,15 @@ class Dimensions(Task):
         check_targets(self.options.targets, config.outputs)
 
     def target_columns(self) -> tuple[str, ...]:
+        """The option ``targets``, else the names of the outputs."""
         return self.options.targets or self.config.outputs
 
     def make_head(self, encoder: Encoder) -> nn.Module:
+        """One output per value, with the options' dropout and initial scale; per clip or per frame."""
         return make_head(encoder, self.config, self.options)
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """What the option ``loss`` names, of activated outputs: 1 - concordance, squared error, or their plain sum."""
         values, target = self.read(outputs), batch["target"]
         if self.options.loss == "mse":
             return mean_squared_error(values, target)
@@ -59,9 +62,11 @@ class Dimensions(Task):
         return concordance if self.options.loss == "ccc" else concordance + mean_squared_error(values, target)
 
     def read(self, outputs: Tensor) -> Tensor:
+        """The values: outputs through the option ``activation``, float32, same shape."""
         if self.options.activation == "tanh":
             return outputs.float().tanh()
         return outputs.float().sigmoid() if self.options.activation == "sigmoid" else outputs.float()
 
     def metrics(self) -> tuple[str, ...]:
+        """Concordance selects; Pearson's r and the errors stand beside it."""
         return ("ccc", "pearson", "rmse", "mae")

@@ -48,17 +48,22 @@ class Intensities(Task):
         check_targets(self.options.targets, config.outputs)
 
     def target_columns(self) -> tuple[str, ...]:
+        """The option ``targets``, else the names of the outputs."""
         return self.options.targets or self.config.outputs
 
     def make_head(self, encoder: Encoder) -> nn.Module:
+        """One output per emotion and clip, with the options' dropout and initial scale."""
         return make_head(encoder, self.config, self.options)
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean over emotions of the mean squared error of activated outputs; gaps are left out."""
         return mean_squared_error(self.read(outputs), batch["target"])
 
     def read(self, outputs: Tensor) -> Tensor:
+        """The intensities ``(B, K)``, float32: activated, and with ``rescale`` over the largest of each clip."""
         values = F.sigmoid(outputs.float()) if self.options.activation == "sigmoid" else outputs.float()
         return values / values.detach().amax(-1, keepdim=True) if self.options.rescale else values
 
     def metrics(self) -> tuple[str, ...]:
+        """Pearson's r, mean over emotions, selects; the mean squared error stands beside it."""
         return ("pearson", "mse")

@@ -36,4 +36,5 @@ class Traits(Dimensions):
             raise UsageError("traits are given per clip; use the task dimensions for values over time")
 
     def metrics(self) -> tuple[str, ...]:
+        """Concordance selects; 1 - mean absolute error and R² stand beside it."""
         return ("ccc", "one_minus_mae", "r2")

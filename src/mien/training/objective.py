@@ -57,6 +57,7 @@ class TaskObjective(Objective):
         self._task = task
 
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
+        """The task's loss, and nothing further to log."""
         outputs = self.trained(batch)
         with torch.autocast(outputs.device.type, enabled=False):
             return self._task.loss(outputs.float(), batch), {}
@@ -72,16 +73,21 @@ class PretextObjective(Objective):
         self.trained = pretext
 
     def forward(self, batch: Mapping[str, Tensor]) -> Loss:
+        """What ``Pretext.loss`` gives."""
         return self.trained.loss(batch)
 
     def before_step(self, moment: Moment) -> None:
+        """As ``Pretext.before_step``."""
         self.trained.before_step(moment)
 
     def before_update(self, moment: Moment) -> None:
+        """As ``Pretext.before_update``."""
         self.trained.before_update(moment)
 
     def after_step(self, moment: Moment) -> None:
+        """As ``Pretext.after_step``."""
         self.trained.after_step(moment)
 
     def trouble(self, values: Mapping[str, float]) -> str | None:
+        """As ``Pretext.trouble``."""
         return self.trained.trouble(values)
