@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mien.data.gather import clip_path, gather
+from mien.data.gather import clip_path, files_below, gather
 from mien.errors import UsageError
 
 
@@ -23,6 +25,29 @@ def test_folders_are_searched_throughout_in_the_order_of_names(tmp_path: Path) -
     assert [source.name for source in found] == ["a.webm", "b/1.avi", "b/2.MP4"]
     assert [source.row.path for source in found] == [tmp_path / name for name in ("a.webm", "b/1.avi", "b/2.MP4")]
     assert not any(source.labelled for source in found)
+
+
+def test_links_are_followed_and_never_round_in_a_circle(tmp_path: Path) -> None:
+    """A disk elsewhere is often linked in; a link upwards would list everything some forty times."""
+    touch(tmp_path, "disk/c.mp4", "films/a/x.mp4")
+    (tmp_path / "films/b").symlink_to(tmp_path / "disk")
+    (tmp_path / "films/a/up").symlink_to("..")
+    (tmp_path / "disk/back").symlink_to(tmp_path / "films")
+    assert list(files_below(tmp_path / "films")) == ["a/x.mp4", "b/c.mp4"]
+    assert [source.name for source in gather([tmp_path / "films"], tmp_path / "out")] == ["a/x.mp4", "b/c.mp4"]
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(folder: Path) -> Iterator[os.DirEntry[str]]:
+        if Path(folder).name == "secret":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    real = os.scandir
+    touch(tmp_path, "a.mp4", "secret/b.mp4")
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match=r"secret: cannot be searched \(Permission denied\)"):
+        gather([tmp_path], tmp_path / "out")
 
 
 def test_ids_do_not_depend_on_where_the_folder_lies(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ VIDEOS = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp", ".ts", ".mts", ".ogv",
 }  # fmt: skip
 TABLES = {".csv", ".parquet", ".pq"}
+HIDDEN = (".", "__MACOSX")  # what names of hidden files and folders begin with
 _CARRIED = ("subject", "split", "fold", "group")
 
 
@@ -70,16 +71,42 @@ def gather(inputs: Sequence[Path | str], out: Path) -> list[Source]:
     return _told_apart(sources)
 
 
+def files_below(folder: Path, besides: Path | None = None) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, with ``/``, in order; hidden ones are left out.
+
+    Links to folders are followed, but never into a folder that they lie in, which would go round in a circle.
+
+    Args:
+        folder: where to look.
+        besides: a folder to leave aside.
+
+    Raises:
+        UsageError: a folder may not be read; what lies in it would be missing without a word.
+    """
+    yield from _below(folder, "", folder.resolve(), frozenset({besides.resolve()} if besides else ()))
+
+
+def _below(folder: Path, prefix: str, real: Path, above: frozenset[Path]) -> Iterator[str]:
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((one for one in found if not one.name.startswith(HIDDEN)), key=lambda one: one.name)
+    except OSError as error:
+        why = f"{folder}: cannot be searched ({error.strerror}); allow reading it, or move it away"
+        raise UsageError(why) from None
+    yield from (prefix + one.name for one in entries if not one.is_dir())
+    for one in (one for one in entries if one.is_dir()):
+        child = Path(one.path)
+        own = child.resolve() if one.is_symlink() else real / one.name
+        yield from _below(child, f"{prefix}{one.name}/", own, above | {real})
+
+
 def _from_folder(folder: Path, out: Path) -> list[Source]:
-    found = []
-    for where, folders, files in os.walk(folder):
-        here = Path(where)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != out)
-        found += [here / name for name in files if Path(name).suffix.lower() in VIDEOS and not name.startswith(".")]
+    found = sorted(name for name in files_below(folder, out) if Path(name).suffix.lower() in VIDEOS)
     if not found:
         raise UsageError(f"{folder}: no video in this folder (looked for {', '.join(sorted(VIDEOS))})")
-    names = sorted((path.relative_to(folder).as_posix(), path) for path in found)
-    return [_from_file(path, name) for name, path in names]
+    return [_from_file(folder / name, name) for name in found]
 
 
 def _from_file(path: Path, name: str) -> Source:

@@ -210,6 +210,25 @@ def test_subjects_by_names_need_one_group_that_finds_somebody(pattern: str, tmp_
     assert any("subjects are unknown" in one.text for one in unknown.findings)
 
 
+def test_subjects_that_are_not_found_are_counted_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"happy/{name}.mp4" for name in ("s1_a", "guest", "link", "other", "test")))
+    with pytest.raises(UsageError, match=r"subject=\(s\\d\) finds nobody in 4 of 5 names, such as 'happy/guest', "):
+        get_corpus("class-folders").scan(tmp_path, subject=r"(s\d)")
+
+
+def test_ones_own_corpus_goes_by_its_folder_or_by_a_chosen_name(tmp_path: Path) -> None:
+    """Else two collections would be one corpus in ledgers, and a model held to have seen the other."""
+    for folder in ("lab", "field"):
+        touch(tmp_path, f"{folder}/Wu\u0308tend/s1_a.mp4", f"{folder}/froh/s1_b.mp4")
+        write_official(get_corpus("class-folders"), tmp_path / folder, tmp_path / f"{folder}-out")
+    first, second = (pd.read_csv(tmp_path / f"{folder}-out/manifest.csv") for folder in ("lab", "field"))
+    assert (set(first["corpus"]), set(second["corpus"])) == ({"lab"}, {"field"})
+    assert set(first["label"]) == {"W\u00fctend", "froh"}  # one character, as it is typed
+    corpus = get_corpus("class-folders")
+    write_official(corpus, tmp_path / "lab", tmp_path / "named", {"name": "lab-2024"})
+    assert set(pd.read_csv(tmp_path / "named/manifest.csv")["corpus"]) == {"lab-2024"}
+
+
 def test_a_single_class_is_told(tmp_path: Path) -> None:
     """The commonest mistake with class folders is to name one of them."""
     touch(tmp_path, "happy/s1/a.mp4", "happy/s2/a.mp4")

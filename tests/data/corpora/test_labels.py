@@ -57,6 +57,17 @@ def test_nothing_is_merged_unasked() -> None:
         relabelled(labels, SETS["7"], {"calm": "bored"})
 
 
+def test_names_are_told_alike_in_whatever_case_and_spelling(tmp_path: Path) -> None:
+    one = table(tmp_path, "own", ["W\u00fctend", "Happy", "gelangweilt"])
+    other = table(tmp_path, "theirs", ["Anger", "JOY", "Gelangweilt"])
+    _, classes, left_out = join([one, other], tmp_path / "a.csv", merge={"Wu\u0308tend": "Anger"})
+    assert classes == ("happy", "angry", "gelangweilt")
+    assert left_out == {"own": 0, "theirs": 0}
+    _, classes, left_out = join([one, other], tmp_path / "b.csv", classes="Gelangweilt,happiness")
+    assert classes == ("gelangweilt", "happy")
+    assert left_out == {"own": 1, "theirs": 1}
+
+
 def test_joined_corpora_train_and_test_across(tmp_path: Path) -> None:
     one = table(tmp_path, "ravdess", ["fearful", "calm", "happy"], subject=["01", "01", "02"], fold=["1", "1", "1"])
     other = table(tmp_path, "crema-d", ["fear", "happy"], subject=["1001", "01"])

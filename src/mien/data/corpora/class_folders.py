@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 
-from mien.data.corpora.contract import Choice, Corpus
+from mien.data.corpora.contract import NAME, Choice, Corpus
 from mien.data.corpora.survey import Survey
 from mien.errors import UsageError
 
@@ -38,9 +39,10 @@ def _clips(survey: Survey, folder: Path) -> pd.DataFrame:
     found = found or survey.frame_folders(folder, 2, lambda path: path.as_posix())
     if not found:
         raise UsageError(f"{folder}: no video in a folder of a class, nor a folder of pictures in one")
-    label = [name.split("/")[0] for name in found]
+    names = [unicodedata.normalize("NFC", name) for name in found]  # Macs write umlauts in two characters
+    label = [name.split("/")[0] for name in names]
     prefix = "" if folder == survey.root else f"{folder.name}/"
-    return pd.DataFrame({"id": [prefix + name for name in found], "path": list(found.values()), "label": label})
+    return pd.DataFrame({"id": [prefix + name for name in names], "path": list(found.values()), "label": label})
 
 
 def with_subjects(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
@@ -57,13 +59,18 @@ def with_subjects(survey: Survey, rows: pd.DataFrame) -> pd.DataFrame:
         raise UsageError(f"subject={text!r} has {pattern.groups} groups; put brackets around what names the person")
     subjects = rows["id"].str.extract(pattern, expand=False)
     if subjects.isna().any():
-        raise UsageError(f"subject={text!r} finds nobody in {rows['id'][subjects.isna()].iloc[0]!r}")
+        odd = rows["id"][subjects.isna()]
+        raise UsageError(
+            f"subject={text} finds nobody in {len(odd):,} of {len(rows):,} names, such as "
+            f"{', '.join(map(repr, odd[:3]))}; allow for them as well, e.g. (s\\d+|guest), or move the files away"
+        )
     return rows.assign(subject=subjects)
 
 
 CHOICES = (
     Choice("subject", (), "regular expression over the id; its one group names the person, e.g. (s\\d+)_"),
     Choice("faces", ("no", "yes"), "the pictures are faces already"),
+    Choice(NAME, (), "what the corpus is called in results and ledgers; the folder's name where nothing is given"),
 )
 
 CORPUS = Corpus(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # value (arousal, valence, ...) → reader of its annotation, given the frames per second
 Courses = Mapping[str, Callable[[float | None], Ratings]]
 Level = Literal["error", "warning", "note"]
+NAME = "name"  # the choice of corpora that are the user's own: what results and ledgers call them
 
 
 @dataclass(frozen=True)
@@ -216,3 +217,12 @@ class Corpus:
                 raise UsageError(f"{self.name}: {name}={value!r}; choose {' or '.join(allowed)}")
         usual = {name: choice.usual for name, choice in known.items()}
         return usual | dict(given)
+
+    def called(self, root: Path | str, chosen: Mapping[str, str]) -> str:
+        """Name in manifests and ledgers: that of the corpus, for users' own ones what they chose, or the folder's.
+
+        Two collections of folders would else pass for one corpus, and one be held for seen when the other was.
+        """
+        if NAME not in chosen:
+            return self.name
+        return chosen[NAME] or Path(root).resolve().name or self.name

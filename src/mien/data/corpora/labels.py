@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -32,10 +33,16 @@ def shared_names() -> dict[str, str]:
     return names | _SPELLINGS | {name: name for name in _ORDER}
 
 
+def common_names(names: Iterable[str]) -> list[str]:
+    """Shared names of class names in any corpus's spelling and case; others in lower case."""
+    known = shared_names()
+    plain = (unicodedata.normalize("NFC", str(name)).strip().lower() for name in names)
+    return [known.get(name, name) for name in plain]
+
+
 def common_classes(*groups: Iterable[str]) -> tuple[str, ...]:
     """Shared names that occur in every group of class names, in a fixed order."""
-    known = shared_names()
-    sets = [{known.get(name.lower(), name.lower()) for name in group} for group in groups]
+    sets = [set(common_names(group)) for group in groups]
     both = set.intersection(*sets)
     return (*(name for name in _ORDER if name in both), *sorted(both - set(_ORDER)))
 
@@ -46,18 +53,17 @@ def relabelled(labels: pd.Series, classes: Sequence[str], merge: Mapping[str, st
     Args:
         labels: class names of any corpus.
         classes: shared names to keep.
-        merge: shared names that count as others (``{"calm": "neutral"}``); nothing is merged unasked.
+        merge: names that count as others (``{"calm": "neutral"}``), in any corpus's spelling; nothing is merged
+            unasked.
 
     Raises:
         UsageError: ``merge`` leads to a name that is not among ``classes``.
     """
-    merge = merge or {}
+    merge = _merging(merge)
     for one, other in merge.items():
         if other not in classes:
             raise UsageError(f"merge {one}={other}: {other!r} is not among the classes {', '.join(classes)}")
-    known = shared_names()
-    names = labels.astype("str").str.lower().map(lambda name: known.get(name, name))
-    names = names.map(lambda name: merge.get(name, name))
+    names = pd.Series([merge.get(name, name) for name in common_names(labels.astype("str"))], labels.index)
     return names.where(labels.notna() & names.isin(list(classes)))
 
 
@@ -96,11 +102,12 @@ def join(
     if Path(out).suffix.lower() not in {".csv", ".parquet", ".pq"}:
         raise UsageError(f"{out}: a table ends in .csv or .parquet; give it such a name")
     check_file(out)
+    merge = _merging(merge)
     there = set().union(*map(_labels, tables.values()))
-    if odd := [f"{one}={other}" for one, other in (merge or {}).items() if one not in there]:
+    if odd := [f"{one}={other}" for one, other in merge.items() if one not in there]:
         raise UsageError(f"merge {odd[0]}: no clip has that class; there are {', '.join(sorted(there))}")
-    merged = {name: {(merge or {}).get(label, label) for label in _labels(table)} for name, table in tables.items()}
-    wanted = _wanted(classes) if classes else common_classes(*merged.values())
+    merged = {name: {merge.get(label, label) for label in _labels(table)} for name, table in tables.items()}
+    wanted = _wanted(classes, set().union(*merged.values())) if classes else common_classes(*merged.values())
     if not wanted:
         raise UsageError(f"{', '.join(tables)}: no class is in all of them; choose --classes")
     rows = [_prefixed(name, table, wanted, merge) for name, table in tables.items()]
@@ -110,19 +117,22 @@ def join(
     return joined, wanted, left_out
 
 
+def _merging(merge: Mapping[str, str] | None) -> dict[str, str]:
+    merge = merge or {}
+    return dict(zip(common_names(merge), common_names(merge.values()), strict=True))
+
+
 def _labels(manifest: Manifest) -> set[str]:
-    known = shared_names()
-    return {known.get(str(name).lower(), str(name).lower()) for name in manifest.column("label").dropna()}
+    return set(common_names(manifest.column("label").dropna()))
 
 
-def _wanted(classes: str) -> tuple[str, ...]:
+def _wanted(classes: str, there: set[str]) -> tuple[str, ...]:
     if classes in SETS:
         return SETS[classes]
-    names = tuple(name.strip().lower() for name in classes.split(",") if name.strip())
-    known = set(shared_names().values())
-    odd = [name for name in names if name not in known]
-    if odd or len(names) < 2:
-        raise UsageError(f"classes {classes!r}: give {', '.join(SETS)}, or two or more of {', '.join(_ORDER)}")
+    names = tuple(dict.fromkeys(common_names(name for name in classes.split(",") if name.strip())))
+    known = (*_ORDER, *sorted(there - set(_ORDER)))
+    if len(names) < 2 or set(names) - set(known):
+        raise UsageError(f"classes {classes!r}: give {', '.join(SETS)}, or two or more of {', '.join(known)}")
     return names
 
 

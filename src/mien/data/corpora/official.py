@@ -71,7 +71,8 @@ def write_official(
             f"{out / 'findings.json'}; `mien corpora show {corpus.name}` says whom to ask)"
         )
     file = out / ("corpus.csv" if uncut and not scan.cropped else "manifest.csv")
-    frame = _with_labels(scan, out, corpus.chosen(choices or {})).assign(corpus=corpus.name)
+    chosen = corpus.chosen(choices or {})
+    frame = _with_labels(scan, out, chosen).assign(corpus=corpus.called(root, chosen))
     manifest = Manifest(frame, Path(root), name=str(file))
     manifest.write(file)
     return Official(file, scan.findings, scan.cropped, len(manifest))

@@ -11,13 +11,12 @@ import pandas as pd
 
 from mien.data.corpora.checks import check_counts
 from mien.data.corpora.contract import Corpus, Courses, Finding, Level, Scan
-from mien.data.gather import VIDEOS
+from mien.data.gather import HIDDEN, VIDEOS, files_below
 from mien.data.sources import PICTURES
 from mien.errors import UsageError
 
 _WRAPPED = 2  # levels of folders that downloads put around a corpus
 _CROWDED = 300  # folders with more entries hold clips, not wrappings
-_HIDDEN = (".", "__MACOSX")
 _POINTER = b"version https://git-lfs"
 
 
@@ -104,7 +103,7 @@ class Survey:
             key: made of the path inside the folder, by default its name without suffix; "" leaves the file out.
         """
         allowed = tuple(suffix.lower() for suffix in suffixes)
-        names = (name for name in _below(folder) if name.lower().endswith(allowed))
+        names = (name for name in files_below(folder) if name.lower().endswith(allowed))
         return self._by_key(folder, names, key or (lambda path: path.stem))
 
     def frame_folders(
@@ -237,22 +236,13 @@ def _near(root: Path, depth: int) -> Iterator[Path]:
         level = below
 
 
-def _below(folder: Path) -> Iterator[str]:
-    """Paths of all files below a folder, relative to it, in order."""
-    for where, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
-        inside = os.path.relpath(where, folder).replace(os.sep, "/")
-        prefix = "" if inside == "." else f"{inside}/"
-        yield from (prefix + name for name in sorted(files) if not name.startswith(_HIDDEN))
-
-
 def _entries(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(_names(folder)) if not name.startswith(_HIDDEN)]
+    return [folder / name for name in sorted(_names(folder)) if not name.startswith(HIDDEN)]
 
 
 def _folders(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(_HIDDEN)]
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(HIDDEN)]
     return [folder / name for name in sorted(names)]
 
 
