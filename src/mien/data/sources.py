@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,16 +13,14 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from mien.data.manifest import Row
 from mien.data.shards import members
 from mien.errors import MienError
-from mien.media import HeldFile, VideoReader, open_clip
+from mien.media import HeldFile, Still, VideoReader, open_clip
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _SUFFIXES = tuple(sorted(PICTURES))
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _NUMBERS = re.compile(r"(\d+)")
 
 
@@ -92,8 +89,7 @@ class FrameFolder:
         self._files: Sequence[str | HeldFile]
         self._folder, self._files = ("", path) if isinstance(path, tuple) else _listed(path)
         self.times: NDArray[np.float64] = np.arange(len(self._files)) / (fps or 25.0)
-        with _opened(self._file(0)) as picture:
-            self.size: tuple[int, int] = picture.size
+        self.size: tuple[int, int] = Still(self._file(0)).size
 
     def at_indices(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Frames uint8 ``(T, H, W, 3)``; raises ``MienError`` for damaged pictures and for differing sizes."""
@@ -103,29 +99,18 @@ class FrameFolder:
             if place and index == wanted[place - 1]:
                 pictures[place] = pictures[place - 1]
                 continue
-            with _opened(self._file(index)) as picture:
-                if picture.size != self.size:
-                    raise MienError(
-                        f"{self._file(index)}: is {_by(picture.size)} pixels, the first picture of its folder "
-                        f"{_by(self.size)}; the frames of a clip are of one size"
-                    )
-                pictures[place] = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+            still = Still(self._file(index))
+            if still.size != self.size:
+                raise MienError(
+                    f"{self._file(index)}: is {_by(still.size)} pixels, the first picture of its folder "
+                    f"{_by(self.size)}; the frames of a clip are of one size"
+                )
+            still.decode_into(pictures[place])
         return pictures
 
     def _file(self, index: int) -> str | HeldFile:
         file = self._files[index]
         return file if isinstance(file, HeldFile) else os.path.join(self._folder, file)
-
-
-@contextmanager
-def _opened(file: str | HeldFile) -> Iterator[Image.Image]:
-    """A picture, opened; what goes wrong with it becomes a ``MienError``."""
-    try:
-        # formats named: Pillow would look into them in an order of its own, with others before
-        with Image.open(io.BytesIO(file.data) if isinstance(file, HeldFile) else file, formats=_FORMATS) as picture:
-            yield picture
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise MienError(f"{file}: not a readable picture ({error})") from error
 
 
 def _by(size: tuple[int, int]) -> str:

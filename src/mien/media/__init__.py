@@ -7,6 +7,7 @@ from mien.media.limits import LIMITS, Limits
 from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
 from mien.media.short import ShortClip, open_clip
 from mien.media.sound import Sound, read_sound, sound_chunks
+from mien.media.still import Still
 from mien.media.video import Frame, VideoReader
 from mien.media.writer import VideoWriter
 
@@ -21,6 +22,7 @@ __all__ = [
     "ShortClip",
     "Sound",
     "SoundInfo",
+    "Still",
     "VideoReader",
     "VideoWriter",
     "log_mel",
