@@ -8,7 +8,8 @@ through two plain loaders, as papers' code has them: picture by picture with Pil
 with the same chances. All loaders run in torch's DataLoader with equally many worker processes, one after the other in
 every round, and end with the batch of normalised floats that a training step takes; figures are medians. "CPU ms" is
 what a clip costs the processor in all processes together, which other work on the machine disturbs less. Then memory of
-a worker over epochs, and the share of the time of a pretraining run that its steps wait for data, as its log has it.
+a worker over epochs, and the share of the time of pretraining and fine-tuning runs that their steps wait for data, as
+their logs have it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -201,13 +203,20 @@ def memory(manifest: Manifest, epochs: int) -> list[float]:
     return found
 
 
-def trained(manifest: Manifest, model: str, workers: int, steps: int, out: Path) -> dict[str, float]:
-    """Pretraining by ``mien``'s own loop; from its log, without the first step, during which workers start."""
+STAGES = {
+    "pretraining": {"pretext": {"kind": "masked_autoencoder"}},
+    "fine-tuning": {"task": {"kind": "classification", "outputs": ["even", "odd"]}},
+}
+
+
+def trained(manifest: Manifest, model: str, stage: str, workers: int, steps: int, out: Path) -> dict[str, float]:
+    """Training by ``mien``'s own loop; from its log, without the first step, during which workers start."""
     from mien.training import fit
     from mien.training.recipe import load_recipe
 
+    sides = ["odd" if number % 2 else "even" for number in range(len(manifest))]
     frame = pd.DataFrame({"path": [str(manifest.row(id_).path) for id_ in manifest.ids], "split": "train"})
-    frame.to_csv(out / "manifest.csv", index=False)
+    frame.assign(label=sides).to_csv(out / "manifest.csv", index=False)
     recipe = {
         "name": "loading",
         "data": {
@@ -218,12 +227,11 @@ def trained(manifest: Manifest, model: str, workers: int, steps: int, out: Path)
         },
         "augmentation": SETTINGS.model_dump(mode="json"),
         "model": {"name": model, "arguments": {"frames": FRAMES, "size": SIZE}},
-        "pretext": {"kind": "masked_autoencoder"},
         "optimiser": {"lr": 1e-5},
         "schedule": {"steps": steps, "warmup_steps": 0},
         "intervals": {"log_steps": 1, "checkpoint_seconds": None},
     }
-    (out / "recipe.yaml").write_text(json.dumps(recipe))
+    (out / "recipe.yaml").write_text(json.dumps(recipe | STAGES[stage]))
     fit(load_recipe(out / "recipe.yaml"), out / "run", progress=False)
     log = pd.read_csv(out / "run" / "logs" / "train.csv").iloc[1:]
     seconds = BATCH / log["clips_per_second"]
@@ -282,6 +290,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="of a training run; 0 leaves it out")
     models = ["videomae_base", "svfap_base", "maedfer_base"]
     parser.add_argument("--models", nargs="*", default=models, help="of the training runs")
+    parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=list(STAGES), help="of the training runs")
     parser.add_argument("--folder", type=Path, help="where the material is kept; made once")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -303,15 +312,15 @@ def main() -> None:
             grown = memory(alone, options.epochs)
             print("MiB of a worker after each epoch: " + ", ".join(f"{value:.1f}" for value in grown))
             result["worker_mib"] = grown
-        for model in options.models if options.steps else ():
-            out = Path(scratch) / model
+        for model, stage in product(options.models if options.steps else (), options.stages):
+            out = Path(scratch) / f"{model} {stage}"
             out.mkdir()
-            told = trained(alone, model, options.workers, options.steps + 1, out)
+            told = trained(alone, model, stage, options.workers, options.steps + 1, out)
             print(
-                f"{model}, {options.steps} steps of {BATCH} clips: {told['step_seconds']:.2f} s a step, "
+                f"{model}, {options.steps} steps of {stage} with {BATCH} clips: {told['step_seconds']:.2f} s a step, "
                 f"of it {told['waiting']:.2%} waiting for data"
             )
-            result.setdefault("training", {})[model] = told
+            result.setdefault("training", {}).setdefault(stage, {})[model] = told
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,7 @@ def test_names_do_not_decide(tmp_path: Path) -> None:
     [
         ("missing.jpg", "cannot be read (No such file or directory)"),
         ("folder.jpg", "cannot be read (Is a directory)"),
+        ("pipe.jpg", "is not a regular file"),
         ("empty.jpg", "not a readable picture (none of JPEG, PNG, BMP, WEBP)"),
         ("film.jpg", "not a readable picture (none of JPEG, PNG, BMP, WEBP)"),
         ("large.jpg", "3,000 pixels, over the limit of 2,999"),
@@ -106,6 +108,7 @@ def test_names_do_not_decide(tmp_path: Path) -> None:
 )
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path: Path, file: str, said: str) -> None:
     (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "film.jpg").write_bytes(b"\0\0\0\x20ftypisom" + bytes(64))
     (tmp_path / "large.jpg").write_bytes(jpeg((60, 50)))

@@ -130,8 +130,9 @@ def _listed(path: Path) -> tuple[Path, list[str]]:
 def _padded(names: list[str]) -> bool:
     """True for sorted names that are in natural order too: alike but for a number of so many digits in one place."""
     head = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(names[0], names[-1], strict=False)))
-    tail, length = os.path.splitext(names[0])[1], len(names[0])
-    return all(len(name) == length and name[head : -len(tail)].isdecimal() and name.endswith(tail) for name in names)
+    tail = len(os.path.splitext(names[0])[1])
+    ends, numbers = {name[-tail:] for name in names}, [name[head:-tail] for name in names]
+    return len(set(map(len, names))) == len(ends) == 1 and all(map(str.isdecimal, numbers))
 
 
 def pictures_in(path: Path) -> list[Path]:

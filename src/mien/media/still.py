@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from mien.media.limits import LIMITS, Limits
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _LARGEST = 256 * 2**20  # bytes of a picture's file, which is read whole
+# without waiting for the other end of a pipe
+_READING = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _JPEG = b"\xff\xd8\xff"
 _COLOURS = {"YCbCr", "RGB", "Gray"}  # of JPEG; printers' CMYK is left to Pillow
 
@@ -80,13 +83,15 @@ class Still:
 
 def _bytes_of(file: str | os.PathLike[str]) -> bytes:
     try:
-        with open(file, "rb", buffering=0) as opened:
-            data = opened.read(_LARGEST + 1)
+        with open(os.open(file, _READING), "rb", buffering=0) as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise MienError(f"{os.fspath(file)}: is not a regular file (a device or pipe)")
+            if status.st_size > _LARGEST:
+                raise MienError(f"{os.fspath(file)}: over {_LARGEST // 2**20} MiB, too large for one picture")
+            return opened.readall()
     except OSError as error:
         raise MienError(f"{os.fspath(file)}: cannot be read ({error.strerror})") from None
-    if len(data) > _LARGEST:
-        raise MienError(f"{os.fspath(file)}: over {_LARGEST // 2**20} MiB, too large for a picture of a frame folder")
-    return data
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
