@@ -15,7 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = {
     "errors": set(),
     "files": {"errors"},
-    "memory": set(),
+    "memory": {"errors"},
     "lock": {"errors"},
     "processes": set(),
     "media": {"errors"},

@@ -18,6 +18,10 @@ class UsageError(MienError):
     exit_code = 2
 
 
+class OutOfMemory(MienError):
+    """Memory of this machine or of a device ran out (``mien.memory``)."""
+
+
 def nearest(wanted: str, known: Iterable[str], most: int = 1) -> str:
     """The remedy for a name that is not known: up to ``most`` near ones, or all there are where none is near."""
     known = list(known)

@@ -32,8 +32,8 @@ def test_a_run_out_of_memory_goes_on_with_smaller_parts(
     with pytest.raises(MienError) as caught:
         fit(task_recipe(intervals={"checkpoint_steps": 1}), tmp_path / "run")
     assert str(caught.value) == (
-        "out of memory after step 3, with 4 clips at once; set optimiser.accumulate=2 (2 at once, the gradient stays "
-        "that of all), then --resume"
+        "out of memory (2.00 GiB more were asked for) after step 3, with 4 clips at once; set optimiser.accumulate=2 "
+        "(2 at once, the gradient stays that of all), then --resume"
     )
     optimiser = task_recipe().optimiser.model_copy(update={"accumulate": 2})
     recipe = task_recipe(intervals={"checkpoint_steps": 1}).model_copy(update={"optimiser": optimiser})

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mien import __version__
 from mien.errors import MienError, UsageError, nearest
+from mien.memory import smaller, within_memory
 
 # verb → one-line help. `mien.cli.<verb>` is imported only when the verb runs; it holds a Typer app called `app`.
 VERBS: dict[str, str] = {
@@ -87,7 +88,8 @@ def run() -> int:
     if debug:
         sys.argv.remove("--debug")
     try:
-        return int(app(standalone_mode=False, prog_name="mien") or 0)
+        with within_memory(f"in mien {' '.join(sys.argv[1:2])}", smaller()):
+            return int(app(standalone_mode=False, prog_name="mien") or 0)
     except MienError as error:
         if debug:
             raise

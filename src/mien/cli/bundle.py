@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import AsJson, Workers
+from mien.cli.options import AsJson, Batch, Device, Precision, Workers
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show, verify, smooth, push and pull bundles.")
 
@@ -55,7 +55,10 @@ def verify(source: Source, as_json: AsJson = False) -> None:
 def smooth(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or bundle.")],
     data: Annotated[Path, typer.Option(help="Manifest with the validation clips.")],
+    batch: Batch = 8,
     workers: Workers = 2,
+    device: Device = "auto",
+    precision: Precision = "fp32",
     as_json: AsJson = False,
 ) -> None:
     """Fit time shift, median filter, centring and scaling of values per frame on validation clips; store them.
@@ -68,7 +71,8 @@ def smooth(
     from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.courses import fit_smoothing
 
-    specification = fit_smoothing(source, data, EvaluationSettings(workers=workers))
+    settings = EvaluationSettings(batch=batch, workers=workers, device=device, precision=precision)
+    specification = fit_smoothing(source, data, settings)
     if as_json:
         typer.echo(json.dumps([step.model_dump() for step in specification.smoothing]))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli.options import AsJson, Device, Streams, Views, Workers
+from mien.cli.options import AsJson, Batch, Device, Precision, Streams, Views, Workers
 
 app = typer.Typer(add_completion=False)
 
@@ -26,8 +26,10 @@ def calibrate(
         typer.Option(min=0.01, max=1.0, help="Abstain from the least sure: answer this share of validation clips."),
     ] = None,
     views: Views = 2,
+    batch: Batch = 8,
     workers: Workers = 2,
     device: Device = "auto",
+    precision: Precision = "fp32",
     streams: Streams = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +43,9 @@ def calibrate(
     from mien.evaluation.assess import EvaluationSettings
     from mien.evaluation.calibrating import calibrate as fit
 
-    settings = EvaluationSettings(views=views, workers=workers, device=device, streams=streams)
+    settings = EvaluationSettings(
+        views=views, batch=batch, workers=workers, device=device, precision=precision, streams=streams
+    )
     found = fit(source, data, coverage, settings)
     limits = found.calibration
     if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.cli.options import AsJson, Classes, Device, Groups, Precision, Streams, Views, Workers, names
+from mien.cli.options import AsJson, Batch, Classes, Device, Groups, Precision, Streams, Views, Workers, names
 from mien.cli.outputs import check_results
 from mien.cli.progress import progress_bar
 from mien.errors import UsageError
@@ -50,7 +50,6 @@ Against = Annotated[
 AsPublished = Annotated[
     bool, typer.Option("--published", help="The published protocol tests people it trains on: say so, go on.")
 ]
-Batch = Annotated[int, typer.Option(min=1, help="Clips read at once.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave out the smoothing that the bundle holds.")]
 SubmissionFile = Annotated[
     Path | None,

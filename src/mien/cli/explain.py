@@ -11,7 +11,7 @@ import typer
 
 from mien.cli.options import AsJson, Device
 from mien.cli.progress import progress_bar
-from mien.cli.recordings import DetectorFile, Hop, Model
+from mien.cli.recordings import Batch, DetectorFile, Hop, Model, Threads
 from mien.files import check_writable
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def explain(
     hop: Hop = None,
     detector: DetectorFile = None,
     device: Device = "auto",
+    batch: Batch = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Show where and when a model looked: a heat map in the video (with its sound), a sheet of pictures, a table.
@@ -63,7 +65,7 @@ def explain(
         typer.echo(json.dumps(explain_streams(video, bundle, output), indent=1))
         return
     check_writable(out, "--out")
-    settings = PredictSettings(hop=hop, detector=detector, device=device)
+    settings = PredictSettings(hop=hop, detector=detector, device=device, batch=batch, threads=threads)
     told = []
     for one in dict.fromkeys(method or [_Method.gradients]):
         chosen: Method = one.value

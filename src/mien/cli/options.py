@@ -10,6 +10,7 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Device = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, cuda:1, mps.")]
 Precision = Annotated[Literal["fp32", "bf16"], typer.Option(help="Precision of matrix products.")]
+Batch = Annotated[int, typer.Option(min=1, help="Clips read at once.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read clips.")]
 Views = Annotated[int, typer.Option(min=1, help="Evenly spaced windows per clip, merged.")]
 Streams = Annotated[

@@ -27,6 +27,7 @@ from mien.errors import MienError
 from mien.faces import Detector, FaceTracker
 from mien.files import write_json
 from mien.lock import alone
+from mien.memory import out_of_memory, smaller
 
 Progress = Callable[[int, int], None]
 
@@ -114,7 +115,7 @@ def prepare(
         todo = [source for source in sources if source.id not in records]
         tell = progress or (lambda finished, total: None)
         tell(len(records), len(sources))
-        work = partial(_work, out=out, settings=settings)
+        work = partial(_work, out=out, settings=settings, jobs=jobs or os.cpu_count() or 1)
         if engine == "ray":
             results = map_cluster(work, todo, jobs, address, _crashed) if todo else iter(())
         else:
@@ -131,7 +132,7 @@ def prepare(
     return report
 
 
-def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
+def _work(source: Source, out: Path, settings: PrepareSettings, jobs: int = 1) -> Record:
     """Cut one source, in whatever process this is."""
     follow = follow_aligned if source.aligned is not None else _follower(settings)
     try:
@@ -139,6 +140,10 @@ def _work(source: Source, out: Path, settings: PrepareSettings) -> Record:
     except MienError as error:
         return _failed(source, str(error))
     except Exception as error:  # one odd file must not end the work on a million others; it is reported, not hidden
+        remedy = smaller(1, 1, "cpu", *([f"--jobs {jobs // 2}"] if jobs > 1 else []))
+        full = out_of_memory(error, f"with {jobs} recording{'s' if jobs > 1 else ''} at once", remedy)
+        if full is not None:
+            return _failed(source, f"{source.row.path}: {full}")
         return _failed(source, f"internal error, please report it ({type(error).__name__}: {error})")
     if not clips:
         return Record(id=source.id, source=source.name, status="no face", reason=_unseen(source, settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,13 +30,14 @@ from mien.evaluation.cost import CostMeter, count_macs, count_parameters, one_vi
 from mien.evaluation.intervals import FEW_UNITS, LEVEL, REPLICATES
 from mien.evaluation.metrics import CALIBRATION
 from mien.evaluation.parts import Part, PartName, TrainingRecord, choose
-from mien.evaluation.predictions import Predictions, predict_views
+from mien.evaluation.predictions import MOST_VIEWS, Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, Weights, units_of, videos_of
 from mien.evaluation.scores import judge, score
 from mien.evaluation.smoothing import apply
 from mien.evaluation.subgroups import by_subgroup, subgroup_columns, subgroups_of
 from mien.files import sha256
-from mien.models.device import device_named
+from mien.memory import smaller, within_memory
+from mien.models.device import device_named, placed
 from mien.models.specification import Calibration, Inputs
 from mien.tasks import Task
 
@@ -49,7 +51,8 @@ class EvaluationSettings(BaseModel):
     Attributes:
         views: evenly spaced windows per clip, merged by the task; per-frame tasks cover the clip instead.
         crops: squares along the longer side of pictures that are not square.
-        batch: clips read at once; one part at a time where clips are long.
+        batch: clips read at once, and half of the views that the model sees at once; one part at a time where clips
+            are long.
         workers: processes that read clips; 0 reads in this one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``bf16`` multiplies matrices in bfloat16.
@@ -75,6 +78,21 @@ class EvaluationSettings(BaseModel):
     replicates: int = Field(default=REPLICATES, ge=1)
     level: float = Field(default=LEVEL, gt=0, lt=1)
     seed: int = 0
+
+    @property
+    def forward(self) -> dict[str, Any]:
+        """What ``predict_views`` is told of them."""
+        return {"bf16": self.precision == "bf16", "most_views": min(MOST_VIEWS, 2 * self.batch)}
+
+    def within_memory(self) -> AbstractContextManager[None]:
+        """Memory that runs out inside ends the work with one line that says what to make smaller."""
+        device = device_named(self.device)
+        if device.type == "cpu":
+            further = f"--workers {self.workers // 2}" if self.workers else ""
+        else:
+            further = "--precision bf16" if self.precision == "fp32" else ""
+        work = f"with {self.batch} clip{'s' if self.batch > 1 else ''} at once on {device}"
+        return within_memory(work, smaller(self.batch, 1, device.type, *filter(None, [further])))
 
 
 def evaluate(
@@ -118,9 +136,10 @@ def evaluate(
     )
     columns = subgroup_columns(manifest, settings.groups)
     loader = evaluation_loader(manifest, chosen.ids, bundle.specification.inputs, task, settings)
-    model = bundle.model.to(device)
+    model = placed(bundle.model, settings.device)
     told = None if progress is None else lambda done: progress(done, len(chosen.ids))
-    predictions, cost = _predict(model, task, loader, device, settings.precision == "bf16", told)
+    with settings.within_memory():
+        predictions, cost = _predict(model, task, loader, device, settings, told)
     weights = Weights(
         str(source), bundle.specification.model, record.weights if record else "", sha256(bundle.folder / WEIGHTS)
     )
@@ -139,14 +158,14 @@ def _predict(
     task: Task,
     loader: ClipLoader,
     device: torch.device,
-    bf16: bool,
+    settings: EvaluationSettings,
     progress: Callable[[int], None] | None,
 ) -> tuple[Predictions, dict[str, Any]]:
     """Predictions with pooled features, and what they cost."""
     sample: dict[str, Tensor] = {}
     hook = model.register_forward_pre_hook(lambda _, inputs: sample.update(sample or one_view(inputs[0])))
     meter = CostMeter(device)
-    predictions = predict_views(model, task, loader, bf16=bf16, progress=progress, features=True)
+    predictions = predict_views(model, task, loader, **settings.forward, progress=progress, features=True)
     hook.remove()
     cost = asdict(meter.read()) | {
         "views": sum(clip.views for clip in predictions.clips),
@@ -172,7 +191,8 @@ def _with_contributions(
     def again() -> ClipLoader:
         return evaluation_loader(result.manifest, result.part.ids, inputs, result.task, settings)
 
-    told = stream_notes(model, again, [stream.name for stream in inputs.streams], result)
+    with settings.within_memory():
+        told = stream_notes(model, again, [stream.name for stream in inputs.streams], result)
     return replace(result, notes=(*result.notes, *told))
 
 

@@ -24,7 +24,7 @@ from mien.evaluation.parts import TrainingRecord, choose
 from mien.evaluation.predictions import NOT_INPUTS
 from mien.evaluation.tallies import Floats
 from mien.models.contract import Recogniser
-from mien.models.device import device_named
+from mien.models.device import device_named, placed
 from mien.models.familiarity import distance
 from mien.models.specification import Calibration
 
@@ -116,8 +116,9 @@ def _calibrate(
     held_out = choose(corpus, "validation", record, None, bundle.specification.provenance.ledger)
     if len(held_out.ids) < FEWEST:
         raise UsageError(f"{corpus.name}: {len(held_out.ids)} validation clips are too few; at least {FEWEST} it takes")
-    seen = _look(bundle, corpus, held_out.ids, settings)
-    trained = _look(bundle, corpus, _trained(corpus, record), settings)
+    with settings.within_memory():
+        seen = _look(bundle, corpus, held_out.ids, settings)
+        trained = _look(bundle, corpus, _trained(corpus, record), settings)
     mean, spread = trained.features.mean(axis=0), trained.features.std(axis=0)
     far = distance(*(torch.tensor(one, dtype=torch.float32) for one in (seen.features, mean, spread))).numpy()
     limit = MARGIN * float(np.quantile(far, TAIL))
@@ -202,18 +203,19 @@ def _look(bundle: Bundle, corpus: Manifest, ids: Sequence[str], settings: Evalua
     assert task is not None
     assert isinstance(bundle.model, Recogniser)
     device = device_named(settings.device)
-    model = bundle.model.to(device).eval()
+    model = placed(bundle.model, settings.device)
     features, parts, answers = [], [], 0
     clips: set[str] = set()  # a long one comes in several parts
     for batch in evaluation_loader(corpus, ids, bundle.specification.inputs, task, settings):
         if not batch["ids"]:
             continue
         inputs = {k: v.to(device) for k, v in batch.items() if isinstance(v, Tensor) and k not in NOT_INPUTS}
-        made = model.encoder.forward_features(inputs)
-        features.append(made.pooled.double().cpu().numpy())
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            made = model.encoder.forward_features(inputs)
+            raw = model.head(made, inputs).cpu().double().numpy() if task.kind == "classification" else None
+        features.append(made.pooled.cpu().double().numpy())
         clips.update(batch["ids"])
-        if task.kind == "classification":
-            raw = model.head(made, inputs).double().cpu().numpy()
+        if raw is not None:
             outputs, answer, truth = (_of_frames if task.config.level == "frame" else _of_clips)(raw, batch)
             parts.append((outputs, answer + answers, truth))
             answers += len(truth)

@@ -13,7 +13,7 @@ from mien.evaluation.assess import EvaluationSettings, evaluation_loader
 from mien.evaluation.parts import TrainingRecord, choose
 from mien.evaluation.predictions import predict_views
 from mien.evaluation.smoothing import check_smoothable, fit
-from mien.models.device import device_named
+from mien.models.device import placed
 from mien.models.specification import Specification
 
 
@@ -51,5 +51,7 @@ def _fit_smoothing(source: str | Path, manifest: Manifest, settings: EvaluationS
     check_smoothable(task)
     part = choose(manifest, "validation", TrainingRecord.read(source), None, said.provenance.ledger)
     batches = evaluation_loader(manifest, part.ids, said.inputs, task, settings)
-    model = bundle.model.to(device_named(settings.device))
-    return store_smoothing(bundle, fit(task, predict_views(model, task, batches, bf16=settings.precision == "bf16")))
+    model = placed(bundle.model, settings.device)
+    with settings.within_memory():
+        predictions = predict_views(model, task, batches, **settings.forward)
+    return store_smoothing(bundle, fit(task, predictions))

@@ -25,7 +25,7 @@ from mien.evaluation.predictions import Predictions, predict_views
 from mien.evaluation.result import EvaluationResult, units_of, videos_of
 from mien.evaluation.scores import judge, score
 from mien.files import complete, write_json
-from mien.models.device import device_named
+from mien.models.device import placed
 from mien.tasks import Task
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -151,8 +151,9 @@ def evaluate_missing(
         raise UsageError(f"{result.weights.source} takes {names[0]} alone; --missing needs a model of two modalities")
     loader = evaluation_loader(result.manifest, result.part.ids, inputs, result.task, settings)
     wanted = conditions(names, shares)
-    model = bundle.model.to(device_named(settings.device))
-    found = _predict_all(model, result.task, loader, wanted, settings, progress, len(result.part.ids))
+    model = placed(bundle.model, settings.device)
+    with settings.within_memory():
+        found = _predict_all(model, result.task, loader, wanted, settings, progress, len(result.part.ids))
     metrics = {name: result[name].title for name in result.task.metrics()[:2]}
     rows = [
         row
@@ -179,7 +180,7 @@ def _predict_all(
             batch |= {f"{name}_present": mask for name, mask in _marks(batch).items()}
             for part, condition in zip(parts, wanted, strict=True):
                 changed = condition(batch, settings.seed)
-                part.append(predict_views(model, task, [changed], bf16=settings.precision == "bf16"))
+                part.append(predict_views(model, task, [changed], **settings.forward))
         if progress is not None:
             progress(min(done, total), total)
     return [Predictions.join(part) for part in parts]

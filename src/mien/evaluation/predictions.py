@@ -137,7 +137,7 @@ def predict_views(
         for batch in batches:
             failures += batch["failures"]
             if batch["ids"]:
-                outputs = _forward(model, task, batch, device, bf16, most_views)
+                outputs = read_views(model, task, batch, device, bf16, most_views)
                 clips += watch.join(batch, _merged(task, batch, outputs))
             if progress is not None:
                 done.update(batch["ids"], (failure.id for failure in batch["failures"]))
@@ -162,7 +162,7 @@ class _Watch:
 
         def watched(inputs: Mapping[str, Tensor]) -> Features:
             found = forward(inputs)
-            self._pooled.append(found.pooled.detach().double().cpu().numpy())
+            self._pooled.append(found.pooled.detach().cpu().double().numpy())
             return found
 
         encoder.forward_features = watched  # type: ignore[method-assign]
@@ -181,10 +181,15 @@ class _Watch:
 
 
 @torch.no_grad()
-def _forward(
-    model: nn.Module, task: Task, batch: Mapping[str, Any], device: torch.device, bf16: bool, most_views: int
+def read_views(
+    model: nn.Module,
+    task: Task,
+    batch: Mapping[str, Any],
+    device: torch.device,
+    bf16: bool = False,
+    most_views: int = MOST_VIEWS,
 ) -> Floats:
-    """What the task reads for every view of a batch, ``(B, ...)``."""
+    """What the task reads for every view of a batch, ``(B, ...)``, then its details; arguments as ``predict_views``."""
     inputs = {name: value for name, value in batch.items() if isinstance(value, Tensor) and name not in NOT_INPUTS}
     outputs = []
     for start in range(0, len(batch["clip"]), most_views):
@@ -192,7 +197,7 @@ def _forward(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = model(part)
         read, details = task.read(raw), task.details(raw)
-        outputs.append((read if details is None else torch.cat([read, details], dim=-1)).double().cpu().numpy())
+        outputs.append((read if details is None else torch.cat([read, details], dim=-1)).cpu().double().numpy())
     return np.concatenate(outputs)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import nn
 
 from mien.checkpoints.bundle import load
 from mien.data.augment import Deterministic
@@ -20,11 +19,13 @@ from mien.data.order import EpochOrder
 from mien.data.sampling import EvenViews
 from mien.errors import MienError, UsageError
 from mien.evaluation.assess import EvaluationSettings
+from mien.evaluation.predictions import read_views
+from mien.evaluation.tallies import Floats
 from mien.files import complete
-from mien.models.device import device_named
+from mien.models.device import device_named, placed
+from mien.tasks import Task
 
 
-@torch.inference_mode()
 def write_submission(
     source: str | Path, manifest: Manifest | Path | str, file: Path, settings: EvaluationSettings | None = None
 ) -> int:
@@ -40,7 +41,7 @@ def write_submission(
     settings = settings or EvaluationSettings()
     manifest = manifest if isinstance(manifest, Manifest) else Manifest.read(manifest)
     device = device_named(settings.device)
-    bundle = load(source, device)
+    bundle = load(source)
     task = bundle.task
     if task is None or task.config.level != "clip":
         raise UsageError(f"{source} does not answer per clip; a submission has one row per clip")
@@ -50,14 +51,11 @@ def write_submission(
     views = EvenViews(settings.views, settings.crops)
     dataset = ClipDataset(manifest, ids, inputs, views, Deterministic(inputs), streams=settings.streams)
     order = EpochOrder(0, len(dataset), settings.batch, shuffle=False, drop_last=False)
-    rows: dict[str, np.ndarray] = {}
-    for batch in ClipLoader(dataset, order, settings.workers, max_unreadable=None):
-        if batch["failures"]:
-            failure = batch["failures"][0]
-            raise MienError(f"no submission: clip {failure.id!r} cannot be read: {failure.reason}")
-        outputs = task.read(bundle.model(_inputs(batch, device))).double().cpu().numpy()
-        for number, id_ in enumerate(batch["ids"]):
-            rows[id_] = task.merge(outputs[batch["clip"].numpy() == number])
+    model = placed(bundle.model, settings.device)
+    rows: dict[str, Floats] = {}
+    with settings.within_memory():
+        for batch in ClipLoader(dataset, order, settings.workers, max_unreadable=None):
+            rows |= _rows(model, task, batch, device, settings)
     table = pd.DataFrame([rows[id_] for id_ in ids], columns=list(task.columns()))
     table.insert(0, "File_ID", [f"[{id_}]" for id_ in ids])
     with complete(file) as part:
@@ -65,6 +63,13 @@ def write_submission(
     return len(table)
 
 
-def _inputs(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    apart = {"clip", "times", "index"}
-    return {name: v.to(device) for name, v in batch.items() if isinstance(v, Tensor) and name not in apart}
+def _rows(
+    model: nn.Module, task: Task, batch: Mapping[str, Any], device: torch.device, settings: EvaluationSettings
+) -> dict[str, Floats]:
+    """What the task reads of every clip of a batch, its views merged."""
+    if batch["failures"]:
+        failure = batch["failures"][0]
+        raise MienError(f"no submission: clip {failure.id!r} cannot be read: {failure.reason}")
+    outputs = read_views(model, task, batch, device, **settings.forward)[:, : len(task.columns())]
+    clip = batch["clip"].numpy()
+    return {id_: task.merge(outputs[clip == number]) for number, id_ in enumerate(batch["ids"])}

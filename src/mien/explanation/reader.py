@@ -20,7 +20,7 @@ from mien.explanation.score import Inputs, Score
 from mien.inference.recording import LANDMARKS
 from mien.inference.settings import PredictSettings
 from mien.models.contract import Encoder, Recogniser
-from mien.models.device import device_named
+from mien.models.device import device_named, placed
 from mien.models.specification import Calibration
 
 Method = Literal["gradients", "rollout", "occlusion"]
@@ -55,6 +55,7 @@ class Explainer:
     kind = "features"
     per_frame = False
     calibration: Calibration | None = None
+    lighter: tuple[str, ...] = ()  # maps are made in float32
 
     def __init__(self, bundle: Bundle, method: Method, settings: PredictSettings, output: str | None = None) -> None:
         if bundle.task is None or not isinstance(bundle.model, Recogniser):
@@ -63,7 +64,7 @@ class Explainer:
         if video is None:
             raise UsageError(f"the model {bundle.specification.model} sees no pictures, so there is no map of them")
         self.device = device_named(settings.device)
-        model = bundle.model.to(self.device).eval()
+        model = placed(bundle.model, settings.device)
         if method == "rollout" and not rolls_out(model.encoder):
             raise UsageError(f"{bundle.specification.model} has no attention over its pictures to roll out")
         self.method = method

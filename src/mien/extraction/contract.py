@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mien.data.streams import Stream
 from mien.errors import UsageError
 from mien.extraction.material import Material
+from mien.memory import smaller, within_memory
 
 # What published ViPER took each stream from (its fine-tuned CLIP is not public: this is the general one).
 PUBLISHED = {
@@ -28,15 +29,25 @@ class Extractor(ABC):
         width: values per moment.
         described: kind and source, as a request would name them; stands in the store.
         revision: of the source: commit of a hub repository, digest of a bundle; empty where there is none.
+        device, batch: where it runs, and on how many pictures or windows at once.
     """
 
     width: int
     described: str
     revision: str = ""
+    device: str = "cpu"
+    batch: int = 1
 
     @abstractmethod
     def __call__(self, clip: Material) -> Stream:
         """Features of a clip; ``MienError`` where it lacks what they are made of."""
+
+    def of(self, clip: Material, jobs: int = 1) -> Stream:
+        """As a call, for one of ``jobs`` clips under way; ``OutOfMemory`` says what to make smaller."""
+        further = (f"--jobs {jobs // 2}",) if jobs > 1 else ()
+        work = f"with {self.batch} pictures or windows of a clip at once on {self.device}"
+        with within_memory(work, smaller(self.batch, 1, self.device, *further)):
+            return self(clip)
 
 
 @dataclass(frozen=True)

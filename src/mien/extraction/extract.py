@@ -15,7 +15,7 @@ import numpy as np
 
 from mien.data.manifest import Manifest
 from mien.data.streams import Stream, StreamStore, write_store
-from mien.errors import MienError, UsageError
+from mien.errors import MienError, OutOfMemory, UsageError
 from mien.extraction.contract import Extractor
 from mien.extraction.material import Material
 from mien.extraction.timing import STEPS
@@ -75,7 +75,7 @@ def extract(
             raise UsageError(f"{store} is there and is no store of streams; choose another, or remove it") from None
     with alone(parts):
         _begin(parts, described, manifest)
-        work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps), jobs)
+        work = _side_by_side(manifest, lambda id_: _one(manifest, id_, extractors, parts, steps, jobs), jobs)
         for done, _ in enumerate(work, start=1):
             if progress is not None:
                 progress(done, len(manifest))
@@ -119,7 +119,7 @@ def _file(parts: Path, id_: str) -> Path:
     return parts / f"{sha256(id_.encode()).hexdigest()[:24]}.npz"
 
 
-def _one(manifest: Manifest, id_: str, extractors: Mapping[str, Extractor], parts: Path, steps: int) -> None:
+def _one(manifest: Manifest, id_: str, extractors: Mapping[str, Extractor], parts: Path, steps: int, jobs: int) -> None:
     path = _file(parts, id_)
     if path.is_file():
         return
@@ -128,8 +128,8 @@ def _one(manifest: Manifest, id_: str, extractors: Mapping[str, Extractor], part
     failures: dict[str, str] = {}
     for name, extractor in extractors.items():
         try:
-            found = extractor(clip)
-        except UsageError:
+            found = extractor.of(clip, jobs)
+        except (UsageError, OutOfMemory):  # true of every clip alike
             raise
         except MienError as error:
             failures[name] = str(error)

@@ -6,9 +6,10 @@ from mien.errors import UsageError
 from mien.extraction.contract import Extractor, Request
 
 KINDS = ("bundle", "logmel", "mfcc", "vit", "wavlm", "clip", "pyfeat", "openface", "pyfeat-csv", "folder")
+BATCH = 32  # pictures or windows per forward pass
 
 
-def make_extractor(request: Request, device: str = "cpu", batch: int = 32) -> Extractor:
+def make_extractor(request: Request, device: str = "cpu", batch: int = BATCH) -> Extractor:
     """The extractor of a request.
 
     Raises:

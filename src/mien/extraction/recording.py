@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mien.data.manifest import Row
 from mien.data.streams import Stream, stream_tensors
-from mien.errors import MienError, UsageError
+from mien.errors import MienError, OutOfMemory, UsageError
 from mien.extraction.contract import Extractor, Request
-from mien.extraction.kinds import make_extractor
+from mien.extraction.kinds import BATCH, make_extractor
 from mien.extraction.material import Material
 from mien.extraction.timing import STEPS
 from mien.models.specification import StreamInput
@@ -22,13 +22,13 @@ class RecordingStreams:
 
     Args:
         streams: of the model; each must say its extractor.
-        device: where extractors run.
+        device, batch: where extractors run, and on how many pictures or windows at once.
 
     Raises:
         UsageError: a stream does not say what extracts it, or that cannot be had here.
     """
 
-    def __init__(self, streams: tuple[StreamInput, ...], device: str = "cpu") -> None:
+    def __init__(self, streams: tuple[StreamInput, ...], device: str = "cpu", batch: int = BATCH) -> None:
         self.streams = streams
         self.extractors: dict[str, Extractor] = {}
         for stream in streams:
@@ -38,7 +38,7 @@ class RecordingStreams:
                     f"the model does not say what extracts its stream {stream.name!r}; "
                     "extract a manifest (mien extract) and judge it there (mien evaluate)"
                 )
-            self.extractors[stream.name] = make_extractor(Request(stream.name, kind, source), device)
+            self.extractors[stream.name] = make_extractor(Request(stream.name, kind, source), device, batch)
 
     def read(self, path: Path, start: float, end: float) -> tuple[dict[str, Tensor], list[str]]:
         """Tensors ``(1, steps, width)`` of a stretch in seconds, and which streams there were.
@@ -52,8 +52,8 @@ class RecordingStreams:
         reasons = []
         for name, extractor in self.extractors.items():
             try:
-                found[name] = extractor(clip)
-            except UsageError:
+                found[name] = extractor.of(clip)
+            except (UsageError, OutOfMemory):  # true of every stretch alike
                 raise
             except MienError as error:
                 reasons.append(str(error))

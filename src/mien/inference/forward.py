@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -17,8 +18,9 @@ from mien.checkpoints.bundle import Bundle
 from mien.errors import UsageError
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
+from mien.memory import smaller, within_memory
 from mien.models.contract import Recogniser
-from mien.models.device import device_named
+from mien.models.device import device_named, placed
 from mien.models.familiarity import unfamiliarity
 from mien.models.specification import Calibration
 
@@ -39,8 +41,9 @@ class Predictor:
         self.per_frame = self.task.config.level == "frame"
         self.calibration = bundle.specification.calibration
         self.width = len(self.outputs) + self._tells_strangeness
-        self._model = bundle.model.eval().to(device_named(settings.device))
+        self._model = placed(bundle.model, settings.device)
         self._settings = settings
+        self.lighter = lighter(settings)
 
     @property
     def _tells_strangeness(self) -> bool:
@@ -70,8 +73,9 @@ class Embedder:
         self.outputs = tuple(f"f{i}" for i in range(encoder.feature_dim))
         self.width = len(self.outputs)
         self.per_frame = settings.features == "frames"
-        self._encoder = encoder.eval().to(device_named(settings.device))
+        self._encoder = placed(encoder, settings.device)
         self._settings = settings
+        self.lighter = lighter(settings)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """``(B, T', D)``."""
@@ -93,6 +97,7 @@ class Reader(Protocol):
         width: of an answer; what goes beyond ``outputs`` is how unlike training clips the window is.
         per_frame: rows lie at the recording's frames unless told otherwise.
         calibration: of the bundle, where answers are to be abstained from.
+        lighter: options that make a forward pass need less memory, beside fewer windows.
     """
 
     kind: str
@@ -100,6 +105,7 @@ class Reader(Protocol):
     width: int
     per_frame: bool
     calibration: Calibration | None
+    lighter: tuple[str, ...]
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """``(B, T', width)``: one row for a whole window, or one per output over time."""
@@ -108,6 +114,12 @@ class Reader(Protocol):
 def _precision(settings: PredictSettings) -> torch.autocast:
     kind = device_named(settings.device).type
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+def lighter(settings: PredictSettings) -> tuple[str, ...]:
+    """See ``Reader``, for readers that follow ``settings.precision``; processors hold bfloat16 beside float32."""
+    on_cpu = device_named(settings.device).type == "cpu"
+    return ("--precision bf16",) if settings.precision == "fp32" and not on_cpu else ()
 
 
 class Batches(Generic[Key]):
@@ -165,7 +177,7 @@ class Batches(Generic[Key]):
 
     def _run(self, windows: Sequence[dict[str, Tensor] | None]) -> list[Values | None]:
         answers: list[Values | None] = [None] * len(windows)
-        with self._clock("model"):
+        with self._clock("model"), self._within_memory():
             for places in _alike(windows):
                 names = windows[places[0]] or {}
                 batch = {
@@ -175,6 +187,11 @@ class Batches(Generic[Key]):
                 for place, values in zip(places, self._reader(batch).cpu().numpy(), strict=True):
                     answers[place] = values.astype(np.float64)
         return answers
+
+    def _within_memory(self) -> AbstractContextManager[None]:
+        at_once = self._size * self._side_by_side
+        work = f"with {at_once} window{'s' if at_once > 1 else ''} at once on {self._device}"
+        return within_memory(work, smaller(self._size, self._side_by_side, self._device.type, *self._reader.lighter))
 
 
 def _alike(windows: Sequence[dict[str, Tensor] | None]) -> list[list[int]]:

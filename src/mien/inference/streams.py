@@ -12,12 +12,15 @@ import torch
 
 from mien.checkpoints.bundle import Bundle
 from mien.errors import UsageError
+from mien.extraction.kinds import BATCH
 from mien.extraction.recording import RecordingStreams
 from mien.inference.abstention import reasons
 from mien.inference.forward import Predictor
 from mien.inference.settings import PredictSettings
 from mien.inference.timeline import NOBODY, TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
 from mien.media import probe
+from mien.memory import smaller, within_memory
+from mien.models.device import device_named
 
 WHOLE = 16.5  # seconds up to which a recording is one stretch: what published windows of sound hear whole
 
@@ -41,8 +44,8 @@ def predict_streams(
     """
     if bundle.task is None:
         raise UsageError(f"{bundle.folder} is a bare encoder without a task; train it on a task first")
-    device = _device(settings.device)
-    streams = RecordingStreams(bundle.specification.inputs.streams, device)
+    device = str(device_named(settings.device))
+    streams = RecordingStreams(bundle.specification.inputs.streams, device, settings.batch or BATCH)
     return join_timelines([_read(path, bundle, streams, settings, device, progress) for path in paths])
 
 
@@ -62,8 +65,9 @@ def _read(
     values, used = [], []
     for start, end in pairwise(edges):
         tensors, names = streams.read(Path(path), float(start), float(end))
-        outputs = reader({name: value.to(device) for name, value in tensors.items()})
-        values.append(outputs[0, 0].double().cpu().numpy())
+        with within_memory(f"with one stretch of the recording on {device}", smaller(device=device)):
+            outputs = reader({name: value.to(device) for name, value in tensors.items()})
+            values.append(outputs[0, 0].cpu().double().numpy())
         used.append("+".join(names))
         progress(float(end), info.duration)
     picture = info.picture
@@ -89,7 +93,3 @@ def _read(
 def _edges(duration: float, window: float) -> np.ndarray:
     count = 1 if duration <= WHOLE else max(1, round(duration / window))
     return np.linspace(0.0, duration, count + 1)
-
-
-def _device(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

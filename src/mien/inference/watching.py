@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,32 @@ from mien.inference.prefetch import prefetch
 from mien.inference.settings import PredictSettings
 from mien.inference.stopwatch import Stopwatch
 from mien.media import Frame, VideoReader
+from mien.memory import smaller, within_memory
 from mien.models.device import device_named
 
 
 class TimedDetector:
     """A detector whose work is measured as ``detect``."""
 
-    def __init__(self, detector: Detector, clock: Stopwatch) -> None:
+    def __init__(self, detector: Detector, clock: Stopwatch, device: str = "cpu") -> None:
         self._detector = detector
+        self._device = device
         self.certainty = detector.certainty
         self._clock = clock
 
     def detect(self, images: NDArray[np.uint8]) -> list[list[Detection]]:
         """See ``Detector.detect``."""
-        with self._clock("detect"):
+        with self._clock("detect"), self._within_memory(*images.shape[1:3]):
             return self._detector.detect(images)
 
     def refine(self, image: Image, boxes: Floats) -> list[Detection | None]:
         """See ``Detector.refine``."""
-        with self._clock("detect"):
+        with self._clock("detect"), self._within_memory(*image.shape[:2]):
             return self._detector.refine(image, boxes)
+
+    def _within_memory(self, height: int, width: int) -> AbstractContextManager[None]:
+        remedy = smaller(1, 1, self._device, "a smaller copy of the recording")
+        return within_memory(f"while faces were looked for in pictures of {width} x {height}", remedy)
 
 
 def watch(video: VideoReader, settings: PredictSettings, whole: bool, clock: Stopwatch) -> Generator[TrackedFrame]:
@@ -54,7 +60,8 @@ def _wholes(frames: Generator[Frame]) -> Generator[TrackedFrame]:
 
 def _followed(frames: Generator[Frame], settings: PredictSettings, clock: Stopwatch) -> Generator[TrackedFrame]:
     """Measures as ``follow`` all that the tracker does, waiting for pictures and detection included."""
-    detector = TimedDetector(make_detector(settings), clock)
+    device = "cpu" if settings.detector is not None else device_named(settings.device).type
+    detector = TimedDetector(make_detector(settings), clock, device)
     with closing(frames):
         tracked = FaceTracker(detector, TrackingSettings()).follow(frames)
         while True:

@@ -94,7 +94,7 @@ class Loop:
             if self.fabric.is_global_zero and not isinstance(error, Stopped):
                 self.run.fail(self.state.step, str(error))
             raise
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             # where another process of the run was asked twice and left at once, the exchange with it fails in the
             # middle of a step: the run goes on from the checkpoint before
             if self.signals.received:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import torch
 from torch import distributed
 
 from mien.errors import MienError
+from mien.memory import out_of_memory
 from mien.training.schema import Recipe
 
 
-def in_plain_words(error: RuntimeError, recipe: Recipe, step: int, processes: int) -> MienError | None:
+def in_plain_words(error: Exception, recipe: Recipe, step: int, processes: int) -> MienError | None:
     """One line with a remedy; None for an error that has none, such as a fault of the program.
 
     Args:
-        error: of torch.
+        error: of torch, or of Python where memory ran out.
         recipe: that is trained.
         step: steps done.
         processes: that train together.
     """
+    at_once = f"{recipe.part} clip{'s' if recipe.part > 1 else ''} at once"
+    full = out_of_memory(error, f"after step {step}, with {at_once}", f"{_remedy(recipe)}, then --resume")
+    if full is not None:
+        return full
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
-        at_once = f"{recipe.part} clip{'s' if recipe.part > 1 else ''} at once"
-        return MienError(f"out of memory after step {step}, with {at_once}; {_remedy(recipe)}, then --resume")
     if processes > 1 and (isinstance(error, distributed.DistError) or "gloo" in text or "NCCL" in text):
         return MienError(
             f"after step {step} another process of this run was lost, see above for what it said; go on from the last "

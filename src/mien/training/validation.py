@@ -12,7 +12,7 @@ from mien.data.order import EpochOrder
 from mien.data.sampling import CoveringWindows, EvenViews, Sampling
 from mien.errors import MienError
 from mien.evaluation.averaging import average_groups
-from mien.evaluation.predictions import Predictions, predict_views
+from mien.evaluation.predictions import MOST_VIEWS, Predictions, predict_views
 from mien.evaluation.scores import figures
 from mien.tasks import Task
 from mien.training.experiment import Experiment, target_spec
@@ -52,6 +52,7 @@ class Validation:
             rank=fabric.global_rank,
             world=fabric.world_size,
         )
+        self._most_views = min(MOST_VIEWS, 2 * recipe.part)
         self._loader = ClipLoader(dataset, order, recipe.data.workers, max_unreadable=None)
 
     def __call__(self, module: nn.Module) -> dict[str, float]:
@@ -64,7 +65,7 @@ class Validation:
     def predictions(self, module: nn.Module) -> Predictions:
         """What a module says about all validation clips; all processes take part and get the same."""
         self._loader.set_epoch(0)
-        own = predict_views(module, self._task, self._loader, bf16=self._bf16)
+        own = predict_views(module, self._task, self._loader, self._bf16, self._most_views)
         predictions = Predictions.join(gather(self._fabric, own))
         if not predictions.clips:
             raise MienError(f"no validation clip could be read; the first: {predictions.failures[0].reason}")
