@@ -22,19 +22,18 @@ if sys.platform == "win32":
 import fcntl
 
 HOLD = """
-import os, sys, time
+import os, sys
 from mien.lock import alone
 with alone(sys.argv[1]):
     {}
     print('held', flush=True)
-    time.sleep(60)
+    sys.stdin.read()  # until the test is over
 """
 FORK = """
     begun, tell = os.pipe()
     if os.fork() == 0:
         os.write(tell, b'!')
-        time.sleep(20)
-        os._exit(0)
+        os._exit(len(sys.stdin.read()))  # when the test is over
     os.read(begun, 1)
 """
 Holder = Callable[..., "subprocess.Popen[str]"]
@@ -47,7 +46,7 @@ def holder() -> Iterator[Holder]:
 
     def start(folder: Path, then: str = "pass") -> subprocess.Popen[str]:
         command = [sys.executable, "-c", HOLD.format(then), str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -23,7 +24,8 @@ def end_after(gone: Callable[[], object], grace: float = 0.0) -> None:
 
 def parent_is_gone(parent: int) -> None:
     """Return once the process ``parent``, which started this one, has ended (not on Windows, which does not tell)."""
-    while os.getppid() == parent:
+    started = multiprocessing.parent_process()  # tells also where the end came before anybody asked for the parent's id
+    while os.getppid() == parent and (started is None or started.is_alive()):
         time.sleep(0.2)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.waiting import soon
+from tests.waiting import runs, soon
 
 from mien.data.augment import Augmented, Deterministic
 from mien.data.dataset import ClipDataset, Failure, Item
@@ -92,24 +92,37 @@ def test_workers_go_on_when_a_signal_reaches_them_too(corpus: Manifest) -> None:
 
 
 KILLED = """
-import sys, time
+import os, sys, time
 from torch.utils.data import DataLoader
 from mien.data import loader
-ready = iter(DataLoader([bytes(10**6)] * 9, None, num_workers=1, worker_init_fn=loader._settle))
+
+def late(worker):  # settles when the parent is no more
+    print(os.getpid(), flush=True)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    loader._settle(worker)
+
+parent = os.getpid()
+ready = iter(DataLoader([bytes(10**6)] * 9, None, num_workers=2, worker_init_fn={settle}))
 next(ready)
-print(ready._workers[0].pid, flush=True)
-time.sleep(60)
+for worker in ready._workers:
+    print(worker.pid, flush=True)
+sys.stdin.read()
 """
 
 
-def test_a_worker_with_a_batch_that_nobody_takes_ends_with_its_killed_parent() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("settle", ["loader._settle", "late"], ids=["with a batch that nobody takes", "just started"])
+def test_workers_end_with_their_killed_parent(settle: str) -> None:
+    command = [sys.executable, "-c", KILLED.format(settle=settle)]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
-    os.kill(worker, 0)
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    assert all(runs(worker) for worker in workers)
     parent.kill()
     parent.wait()
-    assert soon(lambda: not Path(f"/proc/{worker}").exists(), 30)
+    for worker in workers:
+        assert soon(lambda pid=worker: not runs(pid))
 
 
 def test_set_epoch_leaves_the_running_epoch_alone(corpus: Manifest) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,15 @@ def test_one_process_agrees_with_itself() -> None:
 
     with pytest.raises(UsageError, match="no"):
         on_every_process(fabric, fail)
+
+
+def test_a_process_that_comes_up_when_the_first_one_is_gone_ends_too() -> None:
+    first = subprocess.Popen([sys.executable, "-c", ""])
+    first.wait()
+    code = "import time; from types import SimpleNamespace; from mien.training.hardware import launch; "
+    code += "launch(SimpleNamespace(launch=lambda: time.sleep(120)))"  # as one waits for the others
+    environment = os.environ | {"MIEN_FIRST_PROCESS": str(first.pid)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 1
 
 
 def test_bf16_keeps_weights_and_loss_in_float32(task_recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -65,12 +65,10 @@ def _until_broken(work: Callable[[T], R], tasks: list[T], jobs: int, broken: lis
             if not pending:
                 return
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    broken += pending.values()
-                    return
+                result = future.result()
                 yield pending.pop(future), result
+    except BrokenProcessPool:  # told by a result, or by the pool as it is given more
+        broken += pending.values()
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()

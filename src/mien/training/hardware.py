@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -49,7 +50,7 @@ def launch(fabric: Fabric) -> None:
     Without that a process on a graphics card would wait for the first one, and hold its memory, for minutes.
     """
     parent = os.environ.pop(_FIRST, "")
-    if parent == str(os.getppid()):
+    if parent and sys.platform != "win32":  # it may be no more: this one has loaded much before it came here
         end_after(lambda: parent_is_gone(int(parent)))
     os.environ[_FIRST] = str(os.getpid())
     try:
