@@ -6,11 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mien.data.manifest import Manifest
 from mien.data.synthetic import SyntheticSettings, synthesise
 
 ROOT = Path(__file__).parent.parent
+
+# the same examples each time, none remembered from the run before, and no limit that a busy machine would break;
+# --hypothesis-profile=default searches anew
+settings.register_profile("mien", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mien")
 
 
 @pytest.fixture(scope="session")

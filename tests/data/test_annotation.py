@@ -83,7 +83,7 @@ def test_annotation_beside_the_clip_is_an_error(tmp_path: Path) -> None:
         frame_targets(path, TargetSpec(("valence",), level="frame"), np.linspace(0, 4, 100))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=30), st.floats(0.02, 0.9))
 def test_values_at_annotated_times_are_exact(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], step: float

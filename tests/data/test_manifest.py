@@ -153,7 +153,7 @@ def test_unwritable_folder_gives_one_line(tmp_path: Path) -> None:
 name = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="\0"), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(name, name), min_size=1, max_size=5, unique_by=lambda row: row[0]))
 def test_any_text_survives_a_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
     folder = tmp_path_factory.mktemp("round")

@@ -16,7 +16,7 @@ GREY = VideoInput(frames=32, fps=25.0, channels="grey", mean=(0.5,), std=(0.5,))
 RNG = np.random.default_rng(0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 2500), st.integers(2, 700))
 def test_parts_answer_for_every_frame_exactly_once(frames: int, length: int) -> None:
     video = GREY.model_copy(update={"frames": length})

@@ -41,7 +41,7 @@ def test_digest_is_that_of_the_sorted_ids() -> None:
     assert Protocol.from_manifest(table).digest == hashlib.sha256(text.encode()).hexdigest()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(12)), st.integers(0, 3))
 def test_order_of_rows_never_matters(order: list[int], seed: int) -> None:
     subjects = [f"s{at % 6}" for at in range(12)]
@@ -51,7 +51,7 @@ def test_order_of_rows_never_matters(order: list[int], seed: int) -> None:
     assert Protocol.from_manifest(table, choice) == Protocol.from_manifest(shuffled, choice)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 9), min_size=20, max_size=60), st.integers(2, 4), st.integers(0, 5))
 def test_folds_of_subjects_partition_rows_and_share_nobody(subjects: list[int], folds: int, seed: int) -> None:
     names = [f"s{name}" for name in subjects]

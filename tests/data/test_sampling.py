@@ -142,7 +142,7 @@ videos = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(times_, videos, st.integers(0, 2**31))
 def test_every_view_is_ascending_inside_the_clip_and_of_the_right_length(
     times: np.ndarray, video: VideoInput, seed: int

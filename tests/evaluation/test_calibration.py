@@ -20,7 +20,7 @@ def sample(seed: int, clips: int = 60, classes: int = 4) -> tuple[np.ndarray, np
     return truth, probabilities
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000))
 def test_scores_equal_scikit_learn(seed: int) -> None:
     truth, probabilities = sample(seed)
@@ -45,7 +45,7 @@ def test_doubt_is_exact_on_a_grid_finer_than_the_data() -> None:
     assert metric("doubt_auc")(truth, probabilities) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 20))
 def test_calibration_error_equals_a_plain_loop(seed: int, bins: int) -> None:
     truth, probabilities = sample(seed)

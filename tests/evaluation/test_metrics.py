@@ -22,7 +22,7 @@ signals = st.integers(2, 50).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs)
 def test_class_metrics_equal_scikit_learn(both: tuple[list[int], list[int]]) -> None:
     truth, predicted = both
@@ -37,7 +37,7 @@ def test_class_metrics_equal_scikit_learn(both: tuple[list[int], list[int]]) -> 
     np.testing.assert_array_equal(m.confusion_matrix(truth, predicted, 6), matrix)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(signals)
 def test_value_metrics_equal_scipy_and_scikit_learn(both: tuple[list[int], list[int]]) -> None:
     x, y = (np.asarray(signal) / 100 for signal in both)
@@ -101,7 +101,7 @@ def test_large_means_cost_no_precision() -> None:
         assert judge(x + 1e7, y + 1e7) == pytest.approx(judge(x, y), rel=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(signals, st.integers(-50, 50), st.sampled_from([0.5, 2.0, -1.0]))
 def test_ccc_properties(both: tuple[list[int], list[int]], shift: int, scale: float) -> None:
     x, y = (np.asarray(signal) / 100 for signal in both)
@@ -116,7 +116,7 @@ def test_ccc_properties(both: tuple[list[int], list[int]], shift: int, scale: fl
         assert abs(value) <= abs(m.pearson(x, y)) + 1e-9
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_top_k_equals_scikit_learn(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -31,7 +31,7 @@ def test_equal_confidence_is_answered_together() -> None:
     np.testing.assert_allclose(curve.risk, [0.0, 0.25])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000))
 def test_every_point_is_the_error_of_those_above_a_threshold(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -31,7 +31,7 @@ def expected_places(square: Square, size: int) -> np.ndarray:
     angle=st.one_of(st.just(0.0), st.floats(-pi, pi)),
     size=st.sampled_from([16, 33, 64]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_pixel_comes_from_its_place(x: float, y: float, side: float, angle: float, size: int) -> None:
     square = Square(x, y, side, angle)
     crop = cut(ATLAS, square, size).astype(float)
@@ -44,7 +44,7 @@ def test_every_pixel_comes_from_its_place(x: float, y: float, side: float, angle
 
 
 @given(left=st.integers(0, 150), top=st.integers(0, 100), size=st.integers(16, 100))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whole_pixels_are_copied(left: int, top: int, size: int) -> None:
     crop = cut(ATLAS, Square(left + size / 2, top + size / 2, size), size)
     np.testing.assert_array_equal(crop, ATLAS[top : top + size, left : left + size])

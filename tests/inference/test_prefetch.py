@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.waiting import PATIENCE
 
 from mien.inference.prefetch import prefetch
 from mien.inference.stopwatch import Stopwatch
@@ -37,7 +38,7 @@ def test_it_runs_ahead_by_no_more_than_asked() -> None:
 
     found = prefetch(items(), Stopwatch(), ahead=4)
     assert next(found) == 0
-    assert full.wait(5)
+    assert full.wait(PATIENCE)
     assert max(made) <= 6
     found.close()
 

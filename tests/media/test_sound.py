@@ -168,7 +168,7 @@ def test_resampling_agrees_with_scipys(recorder: Any, chirp: Chirp, rate: int, w
     np.testing.assert_allclose(sound.samples[200:-200], truth[200:-200], atol=2e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-2, 4), st.floats(0, 3))
 def test_windows_have_their_length_and_silence_outside(start: float, seconds: float) -> None:
     sound = Sound(np.arange(1, 201, dtype=np.float32), rate=100, start=0.5)

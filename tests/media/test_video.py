@@ -33,7 +33,7 @@ def level(images: np.ndarray) -> np.ndarray:
     return np.rint(images[:, 8:24, 8:24, 0].mean(axis=(1, 2)) / 6).astype(int)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1, 12), min_size=1, max_size=8))
 def test_the_picture_at_a_time_is_the_last_that_came(irregular: VideoReader, seconds: list[float]) -> None:
     expected = [max((i for i, time in enumerate(irregular.times) if time <= t), default=0) for t in seconds]
@@ -41,7 +41,7 @@ def test_the_picture_at_a_time_is_the_last_that_came(irregular: VideoReader, sec
     assert level(irregular.at_times(seconds)).tolist() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 39), max_size=8))
 def test_pictures_by_number_in_any_order(irregular: VideoReader, numbers: list[int]) -> None:
     images = irregular.at_indices(numbers)
@@ -49,7 +49,7 @@ def test_pictures_by_number_in_any_order(irregular: VideoReader, numbers: list[i
     assert level(images).tolist() == numbers
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(-1, 12), st.one_of(st.none(), st.floats(-1, 12)))
 def test_a_stretch_holds_the_pictures_that_come_in_it(irregular: VideoReader, start: float, end: float | None) -> None:
     stop = np.inf if end is None else end

@@ -17,7 +17,7 @@ def tiny(**arguments: object) -> VideoMAE:
     return VideoMAE(**{"frames": 4, "size": 32, "dim": 16, "depth": 2, "heads": 2} | arguments).eval()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     frames=st.sampled_from([2, 4, 10]),
     height=st.sampled_from([16, 48]),

@@ -28,7 +28,7 @@ def oracle(
     return reference
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(heads=st.sampled_from([1, 2, 4]), tokens=st.integers(1, 7), batch=st.integers(1, 3))
 def test_self_attention_is_multi_head_attention(heads: int, tokens: int, batch: int) -> None:
     ours = scrambled(SelfAttention(8, heads))

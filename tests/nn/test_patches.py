@@ -14,7 +14,7 @@ from mien.nn import TubeletEmbedding, from_patches, grid_of, take_tokens, to_pat
 SIDES = st.integers(1, 3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(grid=st.tuples(SIDES, SIDES, SIDES), tubelet=st.tuples(SIDES, SIDES, SIDES), channels=st.sampled_from([1, 3]))
 def test_cutting_and_joining_loses_nothing(
     grid: tuple[int, int, int], tubelet: tuple[int, int, int], channels: int

@@ -18,7 +18,7 @@ def written_out(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tens
     return (query @ key.transpose(-2, -1) * scale).softmax(dim=-1) @ value
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(entries=st.integers(1, 5), rows=st.integers(1, 7), columns=st.integers(1, 6), block=st.integers(1, 90), keep=...)
 def test_blocks_of_any_size_give_the_formula_and_its_gradient(
     entries: int, rows: int, columns: int, block: int, keep: bool

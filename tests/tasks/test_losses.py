@@ -78,7 +78,7 @@ def test_mean_squared_error_skips_gaps() -> None:
     assert mean_squared_error(outputs, torch.full((2, 2), float("nan"))).item() == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(2, 60), st.floats(0.0, 0.9))
 def test_concordance_equals_the_formula_over_labelled_frames(seed: int, frames: int, missing: float) -> None:
     rng = np.random.default_rng(seed)
