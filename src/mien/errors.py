@@ -1,4 +1,14 @@
-"""The errors that users see. Each is one clear line: the value, the rule it broke, the remedy."""
+"""The errors that users see. Each is one clear line: the value, the rule it broke, the remedy.
+
+What the command exits with follows from whose turn it is (docs/guides/command.md has the table for users):
+
+* 2, ``UsageError``: what somebody typed or wrote has to change. An unknown verb, option, recipe key, model or column;
+  a path that is not there, or is another kind of thing than the one that is asked for (a folder for a recording, a
+  folder without a bundle for a bundle, a file where a folder is to be made); a recipe, manifest or protocol that says
+  what cannot be done.
+* 1, ``MienError``: the call is as it should be and the work failed. A damaged recording, bundle or checkpoint, a disk
+  that cannot be written, a hub that cannot be reached. Verbs that look for faults exit with 1 where they found some.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +17,13 @@ from collections.abc import Iterable
 
 
 class MienError(Exception):
-    """Work that could not be done: a damaged video, a checkpoint that does not fit. The command exits with 1."""
+    """Work that failed: a damaged video, a checkpoint that does not fit. The command exits with 1."""
 
     exit_code = 1
 
 
 class UsageError(MienError):
-    """A request that makes no sense as given: an unknown option, recipe key or model. The command exits with 2."""
+    """What was asked for cannot be: an unknown option, recipe key or model, a path to nothing. It exits with 2."""
 
     exit_code = 2
 

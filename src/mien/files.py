@@ -47,17 +47,21 @@ def check_writable(folder: str | os.PathLike[str], named: str = "") -> None:
         named: the option that named it, for the message.
 
     Raises:
+        UsageError: there is a file where a folder would have to be.
         MienError: nothing can be written there.
     """
     place = Path(folder).absolute()
+    where = f"{named} {os.fspath(folder)}".strip()
     while not place.exists():
         place = place.parent
+    if not place.is_dir():
+        rule = "is a file" if place == Path(folder).absolute() else f"lies in {place.name}, which is a file"
+        raise UsageError(f"{where} {rule}, and a folder is written; choose another name")
     probe = place / ".mien-can-write"
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        where = f"{named} {os.fspath(folder)}".strip()
         raise MienError(f"{where}: cannot be written ({error.strerror}); choose another folder") from None
 
 
@@ -65,7 +69,7 @@ def check_file(path: str | os.PathLike[str], named: str = "") -> None:
     """The same for one file: no folder has its name, and it can be written where it is to lie.
 
     Raises:
-        UsageError: it is a folder.
+        UsageError: it is a folder, or there is a file where its folder would have to be.
         MienError: nothing can be written beside it.
     """
     if Path(path).is_dir():

@@ -162,8 +162,9 @@ def _on_this_machine(folder: Path, name: str) -> Path:
 
 
 def _unwritable(folder: Path, error: OSError) -> MienError:
-    reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
-    return MienError(f"{folder}: cannot be written ({reason}); choose another folder")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return UsageError(f"{folder} is a file or lies in one, and a folder is written; choose another name")
+    return MienError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder")
 
 
 def _let_go() -> None:

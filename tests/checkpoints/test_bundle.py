@@ -169,13 +169,17 @@ def test_wrong_bundles_give_one_clear_line(
 
 
 def test_nothing_there_and_files_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(MienError, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         load(tmp_path / "bundle")
     (tmp_path / "model.pth").touch()
-    with pytest.raises(MienError, match="mien convert"):
+    with pytest.raises(UsageError, match="mien convert"):
         load(tmp_path / "model.pth")
-    with pytest.raises(MienError, match="no complete bundle"):
+    with pytest.raises(UsageError, match=r"is no bundle: it holds no config\.json and no model\.safetensors"):
         load(tmp_path)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(MienError, match=r"no complete bundle: model\.safetensors is missing") as caught:
+        load(tmp_path)
+    assert caught.value.exit_code == 1
 
 
 def test_tensors_that_share_memory_are_written_apart(tmp_path: Path) -> None:

@@ -161,7 +161,10 @@ def test_verification_finds_what_is_wrong(tmp_path: Path, finetuned: tuple[Path,
     config.write_text(json.dumps(content))
     failed = [check for check in verify(tmp_path / "bundle") if not check.ok]
     assert [check.found for check in failed] == ["config.json was changed after the weights were saved"]
-    assert [check.ok for check in verify(tmp_path / "nothing")] == [False]
+    (tmp_path / "bundle/model.safetensors").unlink()
+    assert [check.ok for check in verify(tmp_path / "bundle")] == [False]
+    with pytest.raises(UsageError, match="does not exist"):
+        verify(tmp_path / "nothing")
 
 
 def test_verification_finds_broken_weights(tmp_path: Path, finetuned: tuple[Path, dict[str, Tensor]]) -> None:

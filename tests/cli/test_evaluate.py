@@ -111,13 +111,13 @@ def test_trained_clips_are_refused(command: Command, corpus: Manifest, run: Call
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere", "--data", "MANIFEST"], 1, "does not exist"),
+        (["nowhere", "--data", "MANIFEST"], 2, "does not exist"),
         (["BUNDLE", "--data", "nowhere.csv"], 2, "nowhere.csv"),
         (["BUNDLE", "--data", "MANIFEST", "--device", "cuda:9"], 2, "device 'cuda:9' is not there"),
         (["BUNDLE", "--data", "MANIFEST", "--metric", "ccc"], 2, "'ccc' judges values, this task has classes"),
         (["BUNDLE", "--data", "MANIFEST", "--protocol", "MANIFEST"], 2, "not a protocol file"),
         (["BUNDLE", "--data", "MANIFEST", "--against", "nowhere"], 2, "no predictions to compare with"),
-        (["BUNDLE", "--data", "MANIFEST", "--out", "MANIFEST"], 1, "cannot be written"),
+        (["BUNDLE", "--data", "MANIFEST", "--out", "MANIFEST"], 2, "is a file, and a folder is written"),
         (["BUNDLE", "--data", "MANIFEST", "--split", "exam"], 2, "exam"),
         (["BUNDLE"], 2, "--data"),
         (["BUNDLE", "--data", "."], 2, "is a folder"),

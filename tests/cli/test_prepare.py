@@ -167,7 +167,7 @@ def progress(out: Path) -> int:
         (["gone.mp4", "--out", "out"], 2, "gone.mp4: no such file or folder"),
         (["text.mp4", "--out", "out"], 1, "no clip came of 1 input: "),
         (["empty.csv", "--out", "out"], 2, "the table is empty"),
-        (["wall.mp4", "--out", "text.mp4"], 1, "text.mp4: cannot be written"),
+        (["wall.mp4", "--out", "text.mp4"], 2, "text.mp4 is a file or lies in one"),
         (["wall.mp4", "--out", "out", "--size", "4"], 2, "--size 4: input should be greater than or equal to 16"),
         (["wall.mp4", "--out", "out", "--window", "0,0"], 2, "--window 0,0: give left,top,side in pixels"),
         (["wall.mp4", "--out", "out", "--window", "900,0,99"], 1, "reaches over the edge of pictures"),

@@ -261,6 +261,6 @@ def test_why_a_fold_failed_stands_where_the_message_says(recipe_file: RecipeFile
     why, last = "nowhere does not exist", failed.stderr.strip().splitlines()[-1]
     log = (tmp_path / "cv" / "fold-0.log").read_text()
     assert failed.returncode == 1
-    assert last.startswith("mien: fold 0: mien train ended with exit code 1 (")
+    assert last.startswith("mien: fold 0: mien train ended with exit code 2 (")
     assert (why in log, why in last, "see cv/fold-0.log" in last) == ((jobs == 2,) * 3)
     assert ("see above" in last, len(failed.stderr.strip().splitlines())) == (jobs == 1, 3 - jobs)

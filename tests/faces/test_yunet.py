@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scenes import Frame
 
-from mien.errors import UsageError
+from mien.errors import MienError, UsageError
 from mien.faces import MTCNN, FaceTracker, create_detector
 
 cv2 = pytest.importorskip("cv2")
@@ -80,7 +80,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(UsageError, match="OpenCV cannot run this as YuNet") as caught:
+    with pytest.raises(MienError, match="OpenCV cannot run this as YuNet") as caught:
         create_detector(tmp_path / "text.onnx")
     assert "\n" not in str(caught.value)
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.files import check_writable, complete
 from mien.lock import alone
 from mien.models.specification import Specification
@@ -24,18 +24,25 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 def find_bundle(folder: Path) -> Path:
-    """The bundle that a folder is, or that a run keeps under ``bundle``; ``MienError`` where there is none."""
+    """The bundle that a folder is, or that a run keeps under ``bundle``.
+
+    Raises:
+        UsageError: there is none: no folder, a file, another folder, or a run that is not finished.
+        MienError: it lacks one of its files.
+    """
     if not folder.exists():
-        raise MienError(f"{folder} does not exist; give a bundle folder, a finished run, or a hub id like owner/name")
+        raise UsageError(f"{folder} does not exist; give a bundle folder, a finished run, or a hub id like owner/name")
     if not folder.is_dir():
-        raise MienError(f"{folder} is a file, not a bundle folder; published checkpoints go through `mien convert`")
+        raise UsageError(f"{folder} is a file, not a bundle folder; published checkpoints go through `mien convert`")
     if not (folder / CONFIG).is_file() and (folder / "bundle" / CONFIG).is_file():
         folder = folder / "bundle"
     elif (folder / "recipe.yaml").is_file() and not (folder / "metrics.json").is_file():
-        raise MienError(f"{folder} is a run that is not finished, it holds no bundle yet; go on with --resume")
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise MienError(f"{folder} is no complete bundle: {name} is missing; save, convert or pull it again")
+        raise UsageError(f"{folder} is a run that is not finished, it holds no bundle yet; go on with --resume")
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if len(missing) == 2:
+        raise UsageError(f"{folder} is no bundle: it holds no {CONFIG} and no {WEIGHTS}; give the folder that does")
+    if missing:
+        raise MienError(f"{folder} is no complete bundle: {missing[0]} is missing; save, convert or pull it again")
     return folder
 
 
@@ -76,9 +83,14 @@ def hold_bundle(folder: Path) -> AbstractContextManager[None]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse a folder that a bundle cannot be written to: it holds other things, or nothing can be written there."""
+    """Refuse a folder that a bundle cannot be written to.
+
+    Raises:
+        UsageError: it holds other things.
+        MienError: nothing can be written there.
+    """
     if folder.exists() and not (folder.is_dir() and _is_replaceable(folder)):
-        raise MienError(f"{folder} holds other things than a bundle; choose a new folder")
+        raise UsageError(f"{folder} holds other things than a bundle; choose a new folder")
     check_writable(folder.parent)
 
 

@@ -22,8 +22,8 @@ def pull(hub_id: str, folder: Path | str | None = None) -> Path:
     """Download a bundle: into ``folder``, or into the hub's cache. Only the three files of a bundle are fetched.
 
     Raises:
-        UsageError: no hub id, or the extra is not installed.
-        MienError: the hub cannot be reached, has no such repository, or the repository is no bundle.
+        UsageError: no hub id, the extra is not installed, or the repository is no bundle.
+        MienError: the hub cannot be reached, has no such repository, or the bundle lacks a file.
     """
     match = _ID.fullmatch(hub_id)
     if match is None:
@@ -47,8 +47,8 @@ def push(folder: Path | str, repository: str, private: bool = True, message: str
     """Upload a bundle to ``owner/name``, which is made if need be; returns the address of the commit.
 
     Raises:
-        UsageError: no hub id, or the extra is not installed.
-        MienError: the folder is no bundle, or the hub refuses.
+        UsageError: no hub id, the extra is not installed, or the folder is no bundle.
+        MienError: the bundle lacks a file, or the hub refuses.
     """
     match = _ID.fullmatch(repository)
     if match is None or match["revision"]:

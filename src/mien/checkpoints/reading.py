@@ -74,12 +74,12 @@ def read_foreign(path: Path | str, entry: str | None = None) -> Foreign:
         entry: which entry of a training checkpoint to take; None is the first of ``WRAPPERS`` that is there.
 
     Raises:
-        MienError: the file is missing, damaged, holds anything but inert data, or no tensors.
-        UsageError: it has no such entry.
+        UsageError: there is no such file, or it has no such entry.
+        MienError: it is damaged, holds anything but inert data, or no tensors.
     """
     path = Path(path)
     if not path.is_file():
-        raise MienError(f"{path} is not a file; give a checkpoint")
+        raise UsageError(f"{path} is not a file; give a checkpoint")
     tree: Any = _read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path)
     state = {name: value for name, value in _unwrap(tree, entry, path).items() if isinstance(value, Tensor)}
     if not state:

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mien.checkpoints.bundle import Bundle, load
+from mien.checkpoints.bundle import Bundle, load, locate
 from mien.checkpoints.files import config_digest_matches
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models import Recogniser
 from mien.models.specification import Inputs
 
@@ -26,9 +26,19 @@ class Check:
 
 
 def verify(source: Path | str) -> list[Check]:
-    """Checks of a bundle: it loads strictly, config and weights belong together, weights are finite, it runs."""
+    """Checks of a bundle: it loads strictly, config and weights belong together, weights are finite, it runs.
+
+    Raises:
+        UsageError: there is no bundle to be checked.
+    """
     try:
-        bundle = load(source)
+        folder = locate(source)
+    except UsageError:
+        raise
+    except MienError as error:
+        return [Check("loads", False, str(error))]
+    try:
+        bundle = load(folder)
     except MienError as error:
         return [Check("loads", False, str(error))]
     count = sum(parameter.numel() for parameter in bundle.model.parameters())

@@ -79,17 +79,23 @@ def mien(
     ),
     debug: bool = typer.Option(False, "--debug", help="Show where an error comes from; may stand anywhere."),
 ) -> None:
-    """Read apparent emotion from video of faces, with sound where there is any."""
+    """Read apparent emotion from video of faces, with sound where there is any.
+
+    Exit codes: 0 done, 1 the work failed, 2 what was typed has to change.
+    """
 
 
 def run() -> int:
-    """Run the command; returns 0, 1 (the work failed) or 2 (bad usage). ``--debug`` anywhere shows the traceback."""
+    """Run the command; returns its exit code, as ``mien.errors`` has it. ``--debug`` anywhere shows the traceback."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
         with within_memory(f"in mien {' '.join(sys.argv[1:2])}", smaller()):
-            return int(app(standalone_mode=False, prog_name="mien") or 0)
+            code = int(app(standalone_mode=False, prog_name="mien") or 0)
+        if code == _INTERRUPTED:
+            print("mien: stopped", file=sys.stderr)
+        return code
     except MienError as error:
         if debug:
             raise
@@ -106,6 +112,8 @@ def run() -> int:
     except SystemExit as exit_:
         return int(exit_.code or 0)
 
+
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
 
 # what Typer raises for an unknown option, a missing argument or a value out of range
 _BadUsage: Any = typer.BadParameter.__mro__[1]

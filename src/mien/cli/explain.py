@@ -59,7 +59,9 @@ def explain(
     from mien.explanation.explain import explain_streams
     from mien.inference import PredictSettings
     from mien.inference.streams import takes_streams_alone
+    from mien.media import check_named
 
+    check_named(video)
     bundle = load(model)
     if takes_streams_alone(bundle):
         typer.echo(json.dumps(explain_streams(video, bundle, output), indent=1))

@@ -145,7 +145,11 @@ def write(
 
 
 def _check_before(videos: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
-    """Refuse what would fail only after the work, or write over a file of this very call."""
+    """Refuse what cannot be read, would fail only after the work, or writes over a file of this very call."""
+    from mien.media import check_named
+
+    for video in videos:
+        check_named(video)
     twice = [name for name, count in Counter(video.stem for video in videos).items() if count > 1]
     if twice:
         rule = "several recordings have this name and would write the same files; give each an --out of its own"

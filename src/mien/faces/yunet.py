@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import UsageError
+from mien.errors import MienError, UsageError
 from mien.faces.boxes import overlap
 from mien.faces.types import Detection, Floats, Image
 from mien.faces.warp import Square, cut, shrunk
@@ -25,7 +25,8 @@ class YuNet:
         threshold: score that a face must reach, 0..1.
 
     Raises:
-        UsageError: OpenCV 4 is not installed, or the file is not there or no such network.
+        UsageError: OpenCV 4 is not installed, or the file is not there.
+        MienError: the file is no such network.
     """
 
     certainty = 0.8
@@ -41,7 +42,7 @@ class YuNet:
             self._net = self._cv2.FaceDetectorYN.create(str(file), "", self._size, threshold, 0.3, 5000)
             self._net.detect(np.zeros((VIEW, VIEW, 3), np.uint8))
         except self._cv2.error as error:
-            raise UsageError(
+            raise MienError(
                 f"{file}: OpenCV cannot run this as YuNet ({_reason(error)}); give its ONNX file"
             ) from error
 

@@ -2,7 +2,7 @@
 
 from mien.media.clip import Clip
 from mien.media.features import log_mel, mfcc
-from mien.media.files import HeldFile
+from mien.media.files import HeldFile, check_named
 from mien.media.limits import LIMITS, Limits
 from mien.media.probe import MediaInfo, PictureInfo, SoundInfo, probe
 from mien.media.short import ShortClip, open_clip
@@ -25,6 +25,7 @@ __all__ = [
     "Still",
     "VideoReader",
     "VideoWriter",
+    "check_named",
     "log_mel",
     "mfcc",
     "open_clip",

@@ -11,7 +11,7 @@ from typing import Any
 
 import av
 
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.media.limits import LIMITS, Limits
 
 # Self-contained formats. Playlists and scripts (m3u8, sdp, concat, mpd, image sequences ...) would open what they name.
@@ -51,23 +51,39 @@ def check_file(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Path | 
             raise MienError(f"{name}: is empty (0 bytes)")
         limits.check(name, "bytes", len(path.data), "bytes")
         return path
-    try:
-        status = os.stat(name)
-    except FileNotFoundError:
-        rule = "mien reads files only; save it as a file first" if "://" in name else "check the path"
-        raise MienError(f"{name}: no such file; {rule}") from None
-    except (OSError, ValueError) as error:
-        raise MienError(f"{name}: cannot be read ({_reason(error)})") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise MienError(f"{name}: is a folder; give one recording")
-    if not stat.S_ISREG(status.st_mode):
-        raise MienError(f"{name}: is not a regular file (a device or pipe); save the recording as a file first")
+    status = _status(name, MienError)
     if not os.access(name, os.R_OK):
         raise MienError(f"{name}: cannot be read (permission denied)")
     if status.st_size == 0:
         raise MienError(f"{name}: is empty (0 bytes)")
     limits.check(name, "bytes", status.st_size, "bytes")
     return Path(name)
+
+
+def check_named(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that somebody typed where no recording can be: nothing is there, a folder, a device, an address.
+
+    Raises:
+        UsageError: with the lines of ``check_file``, for which a missing file may be one of a corpus.
+        MienError: the system does not let it be looked at.
+    """
+    _status(os.fspath(path), UsageError)
+
+
+def _status(name: str, misnamed: type[MienError]) -> os.stat_result:
+    """What the system says of a regular file; ``misnamed`` is raised where no recording can have this path."""
+    try:
+        status = os.stat(name)
+    except FileNotFoundError:
+        rule = "mien reads files only; save it as a file first" if "://" in name else "check the path"
+        raise misnamed(f"{name}: no such file; {rule}") from None
+    except (OSError, ValueError) as error:
+        raise MienError(f"{name}: cannot be read ({_reason(error)})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise misnamed(f"{name}: is a folder; give one recording")
+    if not stat.S_ISREG(status.st_mode):
+        raise misnamed(f"{name}: is not a regular file (a device or pipe); save the recording as a file first")
+    return status
 
 
 def open_recording(path: str | os.PathLike[str], limits: Limits = LIMITS) -> Any:
