@@ -11,6 +11,7 @@ import pytest
 from mien.data.clips import read_views
 from mien.data.manifest import Manifest
 from mien.data.sampling import EvenViews
+from mien.errors import UsageError
 from mien.media import VideoWriter
 from mien.media.clip import Clip
 from mien.models.specification import Inputs, SoundInput, VideoInput
@@ -67,5 +68,5 @@ def test_published_windows_end_in_black_and_silence(tmp_path: Path) -> None:
 
 
 def test_published_windows_need_a_length() -> None:
-    with pytest.raises(ValueError, match="needs a fixed number of frames"):
+    with pytest.raises(UsageError, match="needs a fixed number of frames"):
         Inputs(video=VIDEO, sound=SoundInput(), alignment="published")

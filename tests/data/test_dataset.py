@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from mien.data.augment import Augmented, Deterministic
 from mien.data.dataset import ClipDataset, Failure, Item
+from mien.data.loader import collate
 from mien.data.manifest import Manifest
 from mien.data.sampling import CoveringWindows, EvenViews, RandomWindow, Sampling
 from mien.data.settings import AugmentationSettings
@@ -222,3 +224,13 @@ def test_refusals_before_anything_is_read(corpus: Manifest, tmp_path: Path) -> N
         dataset(without, targets=spec)
     with pytest.raises(UsageError, match="which does not exist"):
         dataset(Manifest(corpus.frame, tmp_path), targets=spec)
+
+
+def test_torchs_own_loader_reads_it(corpus: Manifest) -> None:
+    data = dataset(corpus, targets=TargetSpec(("label",), ("low", "high")))
+    batches = list(DataLoader(data, batch_size=5, shuffle=False, collate_fn=collate))
+    assert [id_ for batch in batches for id_ in batch["ids"]] == data.ids
+    assert torch.equal(batches[0]["video"][:2], torch.stack([view["video"] for view in read(data, data.ids[0]).views]))
+    assert len(list(data)) == len(data)  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match="wrong label"):
+        collate([read(data, data.ids[0]), UsageError("wrong label")])

@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 from mien.errors import UsageError
 from mien.evaluation import metrics as m
+from mien.evaluation.intervals import bootstrap, number_units
 
 pairs = st.integers(1, 60).flatmap(
     lambda n: st.tuples(*(st.lists(st.integers(0, 5), min_size=n, max_size=n) for _ in range(2)))
@@ -76,12 +77,44 @@ def test_an_empty_sample_is_nan() -> None:
 
 
 def test_wrong_ids_are_refused() -> None:
-    with pytest.raises(ValueError, match="must pair up"):
+    with pytest.raises(UsageError, match="must pair up"):
         m.confusion_matrix([0, 1], [0])
-    with pytest.raises(ValueError, match=r"must lie in 0\.\.2"):
+    with pytest.raises(UsageError, match=r"must lie in 0\.\.2"):
         m.confusion_matrix([0, 3], [0, 0], 3)
-    with pytest.raises(ValueError, match="must lie in"):
+    with pytest.raises(UsageError, match="must lie in"):
         m.confusion_matrix([-100, 1], [0, 0], 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "truth", "output", "line"),
+    [
+        ("uar", [0, 1], [0, 1], r"uar judges truth \(N,\) and scores \(N, K\); got \(2,\) and \(2,\)"),
+        ("uar", [0, 1, 1], [[0.2, 0.8]] * 2, r"got \(3,\) and \(2, 2\)"),
+        ("uar", [0, 2], [[0.2, 0.8]] * 2, r"uar: truth must be class ids 0\.\.1"),
+        ("uar", [0, 0.5], [[0.2, 0.8]] * 2, r"uar: truth must be class ids 0\.\.1"),
+        ("ccc", [0, 1], [0], r"ccc judges truth \(N,\) and values \(N,\); got \(2,\) and \(1,\)"),
+        ("ccc", [[0, 1]], [[0, 1]], r"got \(1, 2\) and \(1, 2\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(name: str, truth: list, output: list, line: str) -> None:
+    with pytest.raises(UsageError, match=line):
+        m.metric(name)(truth, output)
+
+
+def test_an_interval_of_ones_own_arrays_draws_people() -> None:
+    rng = np.random.default_rng(0)
+    truth, people = rng.integers(0, 2, 60), np.repeat(np.arange(12), 5)
+    scores = np.eye(2)[np.where(rng.random(60) < 0.8, truth, 1 - truth)]
+    by_person = m.metric("uar").interval(truth, scores, list(people))
+    units, count = number_units(list(people), 60)
+    expected = bootstrap(m.METRICS["uar"].tally(truth, scores, units, count), m.METRICS["uar"].value, bounds=(0, 1))
+    assert by_person == expected
+    assert by_person.units == 12
+    assert by_person.low < m.metric("uar")(truth, scores) < by_person.high
+    assert m.metric("uar").interval(truth, scores).units == 60
+    with pytest.raises(UsageError, match="60 items but 12 subjects"):
+        m.metric("uar").interval(truth, scores, list(range(12)))
+    assert "tally" not in repr(m.metric("uar"))
 
 
 def test_ccc_of_hand_worked_cases() -> None:

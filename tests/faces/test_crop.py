@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import EYES, FACE, astronaut, canvas, rotated
 from PIL import Image
-from pydantic import ValidationError
 
+from mien.errors import UsageError
 from mien.faces import MTCNN, CropRecipe, Detection
 from mien.faces.crop import Cropper, square_of
 
@@ -130,7 +130,7 @@ def test_published_shapes_cut_as_the_authors_did(box: tuple[float, ...]) -> None
 
 
 def test_published_shapes_know_no_margin() -> None:
-    with pytest.raises(ValidationError, match="needs margin=0, smoothing=0"):
+    with pytest.raises(UsageError, match="needs margin=0, smoothing=0"):
         CropRecipe(shape="viper")
     recipe = CropRecipe(size=16, shape="avfusion", margin=0.0, smoothing=0.0)
     outside = Detection(np.array([-30.0, 500.0, -10.0, 600.0]), 0.9)

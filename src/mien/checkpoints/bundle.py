@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,15 @@ from mien.checkpoints import hub
 from mien.checkpoints.card import ModelCard, render_card, restate_smoothing
 from mien.checkpoints.files import CARD, find_bundle, read_specification, read_weights, write_bundle
 from mien.checkpoints.strict import check_fit, load_strictly
-from mien.errors import MienError
+from mien.errors import MienError, UsageError
 from mien.models import Encoder, Recogniser, create_encoder
+from mien.models.device import device_named
 from mien.models.specification import Smoothing, Specification
 from mien.nn.initialise import SkipInitialisation
 from mien.tasks import Task, create_task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A loaded model with everything needed to run it.
 
@@ -39,9 +41,16 @@ class Bundle:
         """The encoder, with or without a task around it."""
         return self.model.encoder if isinstance(self.model, Recogniser) else self.model
 
+    def __repr__(self) -> str:
+        task = self.specification.task
+        told = "bare encoder" if task is None else f"{task.kind} per {task.level}: {', '.join(task.outputs[:8])}"
+        return f"Bundle({self.specification.model}, {told}, folder={str(self.folder)!r})"
+
 
 def locate(source: Path | str) -> Path:
     """The local folder of a bundle; one with a hub id is fetched."""
+    if not isinstance(source, str | Path):
+        raise UsageError(f"source={source!r} is no place of a bundle; give a folder or a hub id")
     if not hub.is_hub_id(str(source)):
         return find_bundle(Path(source))
     try:
@@ -91,24 +100,26 @@ def store_smoothing(bundle: Bundle, smoothing: tuple[Smoothing, ...]) -> Specifi
     return specification
 
 
-def load(source: Path | str, device: torch.device | str = "cpu") -> Bundle:
+def load(source: os.PathLike[str] | str, device: torch.device | str = "cpu") -> Bundle:
     """Load a bundle.
 
     Args:
         source: a bundle folder, a run that holds one, or a hub id ``owner/name`` or ``owner/name@revision``. Only an id
             is looked up over the network, and only where no folder could be meant (``mien.checkpoints.hub.is_hub_id``).
-        device: where the model goes.
+        device: where the model goes: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is one.
 
     Raises:
         MienError: nothing there, incomplete, damaged, or weights that do not fit the Specification.
+        UsageError: the device is not there.
 
     Example:
         >>> bundle = mien.load("runs/mine")
         >>> bundle.specification.task.outputs
     """
-    folder = locate(source)
+    place = device_named(str(device))
+    folder = locate(os.fspath(source) if isinstance(source, os.PathLike) else source)
     specification = read_specification(folder)
     with SkipInitialisation():
         model, task = build(specification)
     load_strictly(model, read_weights(folder), str(folder))
-    return Bundle(model.to(device).eval(), specification, task, folder)
+    return Bundle(model.to(place).eval(), specification, task, folder)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
+from mien.checked import Checked
 from mien.models.specification import Specification, VideoInput
 
 PROHIBITED = """\
@@ -30,10 +29,8 @@ person checks; teaching; comparison of methods.
 SMOOTHED = "smoothed over time"
 
 
-class Figure(BaseModel):
+class Figure(Checked):
     """One figure of an evaluation: metric, value, clips or frames it was computed on, 95 % interval where known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     value: float
@@ -42,7 +39,7 @@ class Figure(BaseModel):
     high: float | None = None
 
 
-class ModelCard(BaseModel):
+class ModelCard(Checked):
     """What a card says beyond the Specification.
 
     Attributes:
@@ -53,8 +50,6 @@ class ModelCard(BaseModel):
         figures: results under that protocol.
         limits: known limits beyond the general ones.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str | None = None
     summary: str = ""

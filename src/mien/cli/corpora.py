@@ -124,18 +124,9 @@ def synthetic(
 
     Example: mien corpora synthetic faces --clips 280 --subjects 40 --seed 1
     """
-    from pydantic import ValidationError
-
     from mien.data.synthetic import SyntheticSettings, synthesise
-    from mien.errors import UsageError
 
-    try:
-        settings = SyntheticSettings(clips=clips, subjects=subjects, seed=seed, seconds=seconds, size=size)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}={problem['input']!r}: {message}" if where else message) from None
+    settings = SyntheticSettings(clips=clips, subjects=subjects, seed=seed, seconds=seconds, size=size)
     with progress_bar("filming", hidden=as_json) as progress:
         manifest = synthesise(out, settings, jobs, progress)
     table = out / "manifest.csv"

@@ -130,16 +130,20 @@ class ClipDataset(Dataset[Item | Failure | MienError]):
         numbers = np.unique([extent.shard for extent in extents if extent is not None], return_inverse=True)[1]
         return np.asarray([numbers[self._clip_of(at)] for at in range(len(self))], dtype=np.int64)
 
-    def __getitem__(self, key: tuple[int, int]) -> Item | Failure | MienError:
-        """``item``, for the loader: an error is handed over whole, since torch would turn a worker's into a report."""
+    def __getitem__(self, key: tuple[int, int] | int) -> Item | Failure | MienError:
+        """``item`` of an epoch and a position (a position alone: of epoch 0), for the loader and torch's own.
+
+        An error is handed over whole, since torch would turn a worker's into a report; ``collate`` raises it.
+        """
         try:
-            return self.item(*key)
+            return self.item(*key) if isinstance(key, tuple) else self.item(0, key)
         except MienError as error:
             return error
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Item | Failure | MienError]:
+    def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Item | Failure | MienError]:
         """Several items, as torch's loader asks for those of a batch: what lies in shards is fetched together."""
-        with holding(self._outside(self.manifest.row(self.ids[self._clip_of(at)])) for _, at in keys):
+        places = [key[1] if isinstance(key, tuple) else key for key in keys]
+        with holding(self._outside(self.manifest.row(self.ids[self._clip_of(at)])) for at in places):
             return [self[key] for key in keys]
 
     def _outside(self, row: Row) -> Extent | None:

@@ -28,15 +28,23 @@ Batch = dict[str, Any]
 _FILL: dict[str, float] = {"times": float("nan"), "index": -1.0}
 
 
-def collate(items: Sequence[Item | Failure], stack: Callable[[list[Tensor]], Any] = default_collate) -> Batch:
-    """Batch of what could be read; ``stack`` puts tensors of one shape together.
+def collate(
+    items: Sequence[Item | Failure | MienError], stack: Callable[[list[Tensor]], Any] = default_collate
+) -> Batch:
+    """Batch of what could be read; ``stack`` puts tensors of one shape together. ``collate_fn`` for loaders of torch.
 
     Returns:
         every tensor of the views with a batch dimension (shorter ones padded at the end with zeros; ``target`` and
         ``times`` with NaN or -100, ``index`` with -1, masks with False); ``ids`` list of the clips read; ``clip`` int64
         ``(B,)``: which of ``ids`` a view belongs to; ``failures`` list of ``Failure``. Where nothing could be read,
         ``ids`` is empty and there are no other tensors.
+
+    Raises:
+        UsageError: the annotation of a clip is wrong.
     """
+    for item in items:
+        if isinstance(item, MienError):
+            raise item
     read = [item for item in items if isinstance(item, Item)]
     batch: Batch = {
         "ids": [item.id for item in read],
@@ -56,10 +64,10 @@ class _Collate:
         self._slots = Slots(workers)
 
     def __call__(self, items: Sequence[Item | Failure | MienError]) -> Batch | MienError:
-        error = next((item for item in items if isinstance(item, MienError)), None)
-        if error is not None:
+        try:
+            batch = collate(items, self._slots.stack)
+        except MienError as error:
             return error
-        batch = collate([item for item in items if not isinstance(item, MienError)], self._slots.stack)
         return {key: light(value) for key, value in batch.items()}
 
 

@@ -74,14 +74,14 @@ class Manifest:
 
     Args:
         frame: the rows.
-        root: folder that relative paths count from.
+        root: folder that relative paths count from; by default the one that the program runs in.
         name: what messages call the table.
 
     Raises:
         UsageError: a path is missing or not a file name, a time is not a time, or two rows have the same id.
     """
 
-    def __init__(self, frame: pd.DataFrame, root: Path | str, name: str = "manifest") -> None:
+    def __init__(self, frame: pd.DataFrame, root: Path | str = ".", name: str = "manifest") -> None:
         self.root = Path(root).absolute()
         self.name = name
         self.frame = self._normalised(frame)
@@ -129,6 +129,9 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"Manifest({self.name!r}, {len(self)} clips, columns: {', '.join(map(str, self.frame.columns))})"
 
     @property
     def ids(self) -> list[str]:

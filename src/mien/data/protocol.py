@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from mien.checked import Checked
 from mien.data.leakage import leaks
 from mien.data.manifest import Manifest
 from mien.data.quality import good_enough
@@ -24,7 +25,7 @@ _SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test",
 _SPLITS |= dict.fromkeys(("validation", "val", "valid", "dev", "devel"), "validation")
 
 
-class Protocol(BaseModel):
+class Protocol(Checked):
     """Which rows train, validate and test.
 
     Attributes:
@@ -33,13 +34,17 @@ class Protocol(BaseModel):
         notes: what a reader of results must know: shared subjects, random folds, unknown subjects.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     settings: ProtocolSettings = ProtocolSettings()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{part}: {len(getattr(self, part))}" for part in PARTS)
+        return f"Protocol({sizes}, by={self.settings.by!r}, digest={self.digest[:12]!r})"
+
+    __str__ = __repr__
 
     @property
     def digest(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
+from mien.checked import Checked
 from mien.faces.recipe import CropRecipe
 from mien.faces.settings import TrackingSettings
 
@@ -13,7 +14,7 @@ Probability = Field(default=0.0, ge=0.0, le=1.0)
 Strength = Field(default=0.0, ge=0.0, lt=1.0)
 
 
-class ProtocolSettings(BaseModel):
+class ProtocolSettings(Checked):
     """How rows are divided.
 
     Attributes:
@@ -37,8 +38,6 @@ class ProtocolSettings(BaseModel):
         seed: for every random choice above.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     by: Literal["split", "fold", "subject", "random", "named", "leave_one_out", "corpus", "all"] = "split"
     fold: int | str | None = None
     folds: int = Field(default=5, ge=2)
@@ -46,8 +45,8 @@ class ProtocolSettings(BaseModel):
     validation_fold: int | str | None = None
     test: tuple[str, ...] = ()
     validation_subjects: tuple[str, ...] = ()
-    lowest: dict[str, float] = {}
-    highest: dict[str, float] = {}
+    lowest: dict[str, float] = Field(default_factory=dict)
+    highest: dict[str, float] = Field(default_factory=dict)
     published: bool = False
     seed: int = 0
 
@@ -68,7 +67,7 @@ class ProtocolSettings(BaseModel):
         return self
 
 
-class PrepareSettings(BaseModel):
+class PrepareSettings(Checked):
     """How raw recordings become face clips.
 
     Attributes:
@@ -90,8 +89,6 @@ class PrepareSettings(BaseModel):
         exact: keep every pixel of the crops as it is: RGB without loss, in files some ten times larger.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     crop: CropRecipe = CropRecipe()
     faces: Literal["auto", "main", "all"] = "auto"
     window: tuple[NonNegativeInt, NonNegativeInt, Annotated[int, Field(ge=16)]] | None = None
@@ -111,7 +108,7 @@ class PrepareSettings(BaseModel):
         return self
 
 
-class RandAugment(BaseModel):
+class RandAugment(Checked):
     """Random picture operations (``mien.data.randaugment``); the published scripts take 4 of magnitude 7.
 
     Attributes:
@@ -120,14 +117,12 @@ class RandAugment(BaseModel):
         deviation: standard deviation of the strength, drawn anew for each operation.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     operations: int = Field(default=0, ge=0, le=20)
     magnitude: float = Field(default=7.0, ge=0.0, le=10.0)
     deviation: float = Field(default=0.5, ge=0.0)
 
 
-class AugmentationSettings(BaseModel):
+class AugmentationSettings(Checked):
     """Random changes, the same for all frames of a clip, in this order.
 
     Attributes:
@@ -149,8 +144,6 @@ class AugmentationSettings(BaseModel):
         blur: probability of a Gaussian blur; its standard deviation is drawn from ``blur_pixels``.
         solarise: probability of turning over everything brighter than ``solarise_from`` of the clip's range.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rand: RandAugment = RandAugment()
     crop: Literal["area", "anchored"] = "area"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from mien.checked import Checked
 from mien.checkpoints.bundle import load
 from mien.checkpoints.files import WEIGHTS
 from mien.data.augment import Deterministic
@@ -45,7 +46,7 @@ from mien.tasks import Task
 Progress = Callable[[int, int], None]
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Checked):
     """How clips are judged.
 
     Attributes:
@@ -62,8 +63,6 @@ class EvaluationSettings(BaseModel):
         raw: judge outputs as the model gives them, where its bundle holds smoothing.
         replicates, level, seed: of the bootstrap.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     views: int = Field(default=2, ge=1)
     crops: int = Field(default=1, ge=1)

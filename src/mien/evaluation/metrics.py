@@ -8,8 +8,8 @@ Sources: UAR and WAR as in speech emotion challenges (Schuller et al. 2009); CCC
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import UsageError, nearest
 from mien.evaluation import calibration
+from mien.evaluation.intervals import LEVEL, REPLICATES, Interval, bootstrap, number_units
 from mien.evaluation.tallies import (
     Floats,
     Ints,
@@ -50,16 +51,59 @@ class Metric:
     title: str
     judges: Literal["classes", "values"]
     higher_is_better: bool
-    tally: Tally
-    value: Callable[[Floats], Floats]
+    tally: Tally = field(repr=False)
+    value: Callable[[Floats], Floats] = field(repr=False)
     bounds: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, truth: ArrayLike, output: ArrayLike) -> float:
-        """The metric of a whole sample; arguments as ``judges`` says."""
-        truth_ = np.asarray(truth, dtype=np.int64 if self.judges == "classes" else np.float64)
-        output_ = np.asarray(output, dtype=np.float64)
+        """The metric of a whole sample; arguments as ``judges`` says.
+
+        Raises:
+            UsageError: the arrays do not pair up or are not what this metric judges.
+        """
+        truth_, output_ = self._arrays(truth, output)
         everything = np.zeros(len(truth_), dtype=np.int64)
         return float(self.value(self.tally(truth_, output_, everything, 1)[0]))
+
+    def interval(
+        self,
+        truth: ArrayLike,
+        output: ArrayLike,
+        subjects: Sequence[object] | None = None,
+        level: float = LEVEL,
+        replicates: int = REPLICATES,
+        seed: int = 0,
+    ) -> Interval:
+        """Bootstrap interval of the metric (``mien.evaluation.intervals.bootstrap``).
+
+        Args:
+            truth, output: as ``judges`` says.
+            subjects: whom each item shows, ``(N,)``: whole people are drawn. None: every item is its own.
+            level, replicates, seed: of the bootstrap.
+
+        Example:
+            >>> metric("uar").interval([0, 1, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], list("aabb"))
+        """
+        truth_, output_ = self._arrays(truth, output)
+        if subjects is not None and len(subjects) != len(truth_):
+            raise UsageError(f"{self.name}: {len(truth_)} items but {len(subjects)} subjects; give one for each item")
+        units, count = number_units(subjects, len(truth_))
+        sums = self.tally(truth_, output_, units, count)
+        return bootstrap(sums, self.value, level, replicates, seed, self.bounds)
+
+    def _arrays(self, truth: ArrayLike, output: ArrayLike) -> tuple[NDArray, Floats]:
+        """Both as arrays of the right kind and shape."""
+        told, output_ = np.asarray(truth), np.asarray(output, dtype=np.float64)
+        classes = self.judges == "classes"
+        shapes = "truth (N,) and scores (N, K)" if classes else "truth (N,) and values (N,)"
+        if told.ndim != 1 or output_.ndim != 1 + classes or len(told) != len(output_):
+            raise UsageError(f"{self.name} judges {shapes}; got {told.shape} and {output_.shape}")
+        if not classes:
+            return told.astype(np.float64), output_
+        truth_ = told.astype(np.int64)
+        if not np.array_equal(truth_, told) or (len(told) and not 0 <= truth_.min() <= truth_.max() < output_.shape[1]):
+            raise UsageError(f"{self.name}: truth must be class ids 0..{output_.shape[1] - 1}, columns of the scores")
+        return truth_, output_
 
 
 # --- classes: from confusion matrices (..., K, K), rows are the truth ---------------------------------------------
@@ -104,15 +148,15 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, classes: int | None
         classes: K; by default one more than the highest id.
 
     Raises:
-        ValueError: lengths differ or an id lies outside 0..K-1.
+        UsageError: lengths differ or an id lies outside 0..K-1.
     """
     truth_, predicted_ = (np.asarray(ids, dtype=np.int64).ravel() for ids in (truth, predicted))
     if len(truth_) != len(predicted_):
-        raise ValueError(f"{len(truth_)} true and {len(predicted_)} predicted classes; they must pair up")
+        raise UsageError(f"{len(truth_)} true and {len(predicted_)} predicted classes; they must pair up")
     both = np.concatenate([truth_, predicted_])
     classes = int(both.max(initial=-1)) + 1 if classes is None else classes
     if both.size and (both.min() < 0 or both.max() >= classes):
-        raise ValueError(f"class ids {both.min()}..{both.max()} must lie in 0..{classes - 1}")
+        raise UsageError(f"class ids {both.min()}..{both.max()} must lie in 0..{classes - 1}")
     pairs = count_pairs(truth_, predicted_, classes, np.zeros(len(truth_), dtype=np.int64), 1)
     return pairs.reshape(classes, classes).astype(np.int64)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mien.checked import Checked
 
 
-class CropRecipe(BaseModel):
+class CropRecipe(Checked):
     """Square face crop.
 
     Attributes:
@@ -21,8 +23,6 @@ class CropRecipe(BaseModel):
         smoothing: time constant in seconds of the low-pass filter on the crop's centre, side and angle; 0 is off.
         fill: what lies outside the picture: ``edge`` repeats the border, ``black`` is zero.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(default=160, ge=16, le=1024)
     shape: Literal["square", "avfusion", "viper"] = "square"

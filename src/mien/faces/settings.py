@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mien.checked import Checked
 
 
-class TrackingSettings(BaseModel):
+class TrackingSettings(Checked):
     """Settings of ``FaceTracker``. Times are seconds, so that they mean the same at every frame rate.
 
     Attributes:
@@ -19,8 +21,6 @@ class TrackingSettings(BaseModel):
         remember: how long a lost face can come back under its old id.
         same_person: similarity of appearance, -1..1, from which a face that comes back counts as the same.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     every: int = Field(default=8, ge=1, le=250)
     min_length: float = Field(default=0.3, ge=0.0, le=10.0)

@@ -63,8 +63,7 @@ def predict(
         >>> timeline = mien.predict("talk.mp4", "runs/mine/bundle", mien.PredictSettings(step=0.1))
         >>> timeline.frame.loc["talk.mp4"].groupby("track").mean(numeric_only=True)
     """
-    settings = settings or PredictSettings()
-    bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
+    bundle, settings = _given(model, settings)
     if takes_streams_alone(bundle):
         return predict_streams(_names(path), bundle, settings, progress or _silent)
     timeline = read_with(path, bundle, Predictor(bundle, settings), settings, progress, clock)
@@ -91,8 +90,7 @@ def embed(
     Example:
         >>> mien.embed("talk.mp4", "runs/mine/bundle").frame.filter(regex="^f[0-9]+$").to_numpy()
     """
-    settings = settings or PredictSettings()
-    bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
+    bundle, settings = _given(model, settings)
     return read_with(path, bundle, Embedder(bundle, settings), settings, progress, clock)
 
 
@@ -113,8 +111,21 @@ def read_with(
     return join_timelines([job.read(name) for name in _names(path)])
 
 
+def _given(model: Bundle | PathLike, settings: PredictSettings | None) -> tuple[Bundle, PredictSettings]:
+    """The bundle and the settings; whatever else was given in their place is refused."""
+    if not isinstance(model, Bundle | str | os.PathLike):
+        raise UsageError(f"model is a {type(model).__name__}; give the bundle that mien.load returns, or its folder")
+    if not isinstance(settings, PredictSettings | None):
+        raise UsageError(f"settings={settings!r}: give mien.PredictSettings, for example PredictSettings(step=0.1)")
+    return model if isinstance(model, Bundle) else load(model), settings or PredictSettings()
+
+
 def _names(path: PathLike | Sequence[PathLike]) -> list[str]:
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    strange = [one for one in paths if not isinstance(one, str | os.PathLike)]
+    if strange or not paths:
+        given = f"a {type(strange[0]).__name__} is no recording" if strange else "no recording is named"
+        raise UsageError(f"{given}; give the path of a file, or several")
     names = [os.fspath(one) for one in paths]
     if len(set(names)) < len(names):
         raise UsageError("a recording is named twice; name each once")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mien.checked import Checked
 from mien.models.abstention import LEAST_FACE, LEAST_LIGHT
 
 
-class PredictSettings(BaseModel):
+class PredictSettings(Checked):
     """Settings of ``predict`` and ``embed``.
 
     Attributes:
@@ -32,8 +33,6 @@ class PredictSettings(BaseModel):
         precision: ``fp32``, or ``bf16`` (autocast): faster on hardware that has it, values change in the third digit.
         threads: windows that the CPU works on side by side, each on one core. None: as many as there are cores.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: Annotated[float, Field(gt=0)] | Literal["frame"] | None = None
     hop: float | None = Field(default=None, gt=0)

@@ -64,7 +64,7 @@ class Rows:
             self.abstain = ["" if used else "no face" for used in self.used]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timeline:
     """Outputs over time, for every face of every file.
 

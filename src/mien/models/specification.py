@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mien.checked import Checked
 from mien.faces.recipe import CropRecipe
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class VideoInput(_Frozen):
+class VideoInput(Checked):
     """Pictures that a model sees.
 
     Exactly one of ``stride`` (every n-th frame of the recording) and ``fps`` (frames per second by presentation
@@ -46,15 +43,15 @@ class VideoInput(_Frozen):
         return self
 
 
-class SoundInput(_Frozen):
+class SoundInput(Checked):
     """Sound that a model hears: mono at ``rate`` Hz, as ``features`` (options by name, see ``mien.media.features``)."""
 
     rate: int = Field(default=16000, ge=4000)
     features: Literal["waveform", "log_mel", "mfcc"] = "log_mel"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
-class StreamInput(_Frozen):
+class StreamInput(Checked):
     """A named stream of precomputed features, ``(T, width)``, and what computed it."""
 
     name: str
@@ -64,7 +61,7 @@ class StreamInput(_Frozen):
     revision: str = ""
 
 
-class Inputs(_Frozen):
+class Inputs(Checked):
     """All that a model can take; it accepts every non-empty subset (missing modalities are marked as absent).
 
     ``alignment`` says which sound belongs to the pictures of a clip: ``aligned``, what is heard while they are seen;
@@ -88,7 +85,7 @@ class Inputs(_Frozen):
         return self
 
 
-class TaskConfig(_Frozen):
+class TaskConfig(Checked):
     """What is predicted, as data: ``mien.tasks.create_task`` builds the working object from it.
 
     ``outputs`` are class names in index order, or names of continuous values.
@@ -97,10 +94,10 @@ class TaskConfig(_Frozen):
     kind: str
     level: Literal["clip", "frame"] = "clip"
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Smoothing(_Frozen):
+class Smoothing(Checked):
     """What is done to one output over time after the model, in this order (``mien.tasks.smoothing``).
 
     Attributes:
@@ -127,7 +124,7 @@ class Smoothing(_Frozen):
 UNKNOWN_CORPUS = "unknown"
 
 
-class Exposure(_Frozen):
+class Exposure(Checked):
     """One entry of the ledger: a corpus that these weights have seen.
 
     The corpus ``UNKNOWN_CORPUS`` says that a stage of training is known to have been and nobody recorded on what.
@@ -139,7 +136,7 @@ class Exposure(_Frozen):
     clips: int | None = None
 
 
-class Provenance(_Frozen):
+class Provenance(Checked):
     """Where weights come from and on what terms."""
 
     created_by: str = "mien"
@@ -151,7 +148,7 @@ class Provenance(_Frozen):
     notes: tuple[str, ...] = ()
 
 
-class Calibration(_Frozen):
+class Calibration(Checked):
     """What held-out clips taught about when answers deserve trust (``mien calibrate``).
 
     The temperature of a classification is an option of its task. ``clips`` held-out clips of the protocol with the
@@ -174,7 +171,7 @@ class Calibration(_Frozen):
         return self
 
 
-class Specification(_Frozen):
+class Specification(Checked):
     """Everything needed to rebuild a model and run it on a raw recording.
 
     ``model`` is a registered name and ``arguments`` are keyword arguments for its builder.
@@ -185,7 +182,7 @@ class Specification(_Frozen):
 
     format: Literal[1] = 1
     model: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     inputs: Inputs
     task: TaskConfig | None = None
     smoothing: tuple[Smoothing, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
@@ -44,6 +44,10 @@ def create_task(config: TaskConfig) -> Task:
     return TASKS[config.kind](config)
 
 
+@overload
+def create_model(name: str, task: Task | TaskConfig, **arguments: Any) -> Recogniser: ...
+@overload
+def create_model(name: str, task: None = None, **arguments: Any) -> Encoder: ...
 def create_model(name: str, task: Task | TaskConfig | None = None, **arguments: Any) -> Recogniser | Encoder:
     """Build a registered model with freshly initialised weights.
 
@@ -53,7 +57,8 @@ def create_model(name: str, task: Task | TaskConfig | None = None, **arguments: 
         arguments: for the encoder's builder (frames, size, drop_path, ...).
 
     Raises:
-        UsageError: no such model (the nearest names are told), or arguments that its builder does not take.
+        UsageError: no such model (the nearest names are told), arguments that its builder does not take, or something
+            else than a task.
 
     Example:
         >>> task = TaskConfig(kind="classification", outputs=("calm", "angry"))   # mien.models.specification
@@ -61,7 +66,9 @@ def create_model(name: str, task: Task | TaskConfig | None = None, **arguments: 
         >>> model({"video": torch.zeros(1, 3, 16, 160, 160)}).shape
         torch.Size([1, 2])
     """
-    encoder = create_encoder(name, **arguments)
     if task is None:
-        return encoder
-    return (create_task(task) if isinstance(task, TaskConfig) else task).make_model(encoder)
+        return create_encoder(name, **arguments)
+    task = create_task(task) if isinstance(task, TaskConfig) else task
+    if not isinstance(task, Task):
+        raise UsageError(f"task={task!r}: give a TaskConfig(kind=..., outputs=...) of mien.models.specification")
+    return task.make_model(create_encoder(name, **arguments))

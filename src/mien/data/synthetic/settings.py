@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mien.checked import Checked
 from mien.data.synthetic.units import CLASSES
 
 Span = tuple[float, float]
 
 
-class SyntheticSettings(BaseModel):
+class SyntheticSettings(Checked):
     """Size and difficulty of a procedural corpus. Equal settings give equal pictures and sound.
 
     Attributes:
@@ -27,8 +28,6 @@ class SyntheticSettings(BaseModel):
         test, validation: shares of the subjects in the column ``split``; the others train.
         folds: number of groups of subjects in the column ``fold``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     clips: int = Field(default=980, ge=1)
     subjects: int = Field(default=140, ge=1)
