@@ -33,7 +33,7 @@ from tests.parity.running import (
 )
 from torch import Tensor
 
-from mien.checkpoints.convert.base import get_converter
+from mien.checkpoints.convert.base import Plan, get_converter
 from mien.data.boxes import anchored_box, area_box, erase_box
 from mien.data.finish import Hole, fill
 from mien.data.settings import AugmentationSettings
@@ -68,9 +68,7 @@ def run(case: Case) -> None:
 def finetuned(data: dict[str, Any]) -> None:
     plan = CONVERTER.plan_arguments(data["kwargs"])
     # shared attention stands in the file under every alias; the value of the last one is what the reference ran with
-    sharing = plan.arguments.get("sharing")
-    aliases = {"first_third": ("first_attn",), "all": ("first_attn", "second_attn")}.get(sharing, ())
-    model = filled(CONVERTER, plan, data, dict.fromkeys(aliases, "third_attn"))
+    model = filled(CONVERTER, plan, data, aliases(plan, data["state"]))
     encoder = model.encoder
     seen = watch({"patch tokens before position encoding (B,N,C)": encoder.embedding})
     for i, block in enumerate(encoder.blocks):
@@ -88,6 +86,15 @@ def finetuned(data: dict[str, Any]) -> None:
         compare_supervised(model, CONVERTER, plan, video, data["training"])
     if "train_mode_forward" in data:
         compare_training_mode(model, CONVERTER, plan, video, data["train_mode_forward"])
+
+
+def aliases(plan: Plan, names: Iterable[str]) -> dict[str, str]:
+    """Attentions that share the weights of the one whose name stands last."""
+    steps = {"first_third": ("first", "third"), "all": ("first", "second", "third")}.get(
+        plan.arguments.get("sharing"), ()
+    )
+    there = [f"{step}_attn" for step in steps if any(f".{step}_attn." in name for name in names)]
+    return dict.fromkeys(there[:-1], there[-1]) if there else {}
 
 
 def block_outputs(i: int, output: Tensor) -> dict[str, Tensor]:
@@ -153,7 +160,9 @@ def pretraining_losses(
         assert_summary(values, summary, FORWARD, name)
         loss, parts = made.error(output, values)
         losses[f"mse | {name}"] = loss.item()
-        if isinstance(made, MotionTarget) and made.group == model.encoder.tubelet[0]:
+        # the parts are of the standardised target, where a case has a raw one too
+        told = "appearance part (first frame of each pair)" in losses and not made.standardise
+        if isinstance(made, MotionTarget) and made.group == model.encoder.tubelet[0] and not told:
             losses["appearance part (first frame of each pair)"] = parts["appearance"].item()
             losses["motion part (second frame of each pair)"] = parts["motion"].item()
             for sum_ in named:

@@ -152,14 +152,15 @@ def head_alone(data: dict[str, Any]) -> None:
     last.load_state_dict(every.state_dict())
     frames = input_for(data["input_case"], data["input_shape"])
     # published code ignores the length of a lone clip, and cuts what is past the longest of several
-    inputs = {"length": torch.tensor(kwargs["lengths"])} if len(frames) > 1 else {}
+    lengths = list(kwargs["lengths"])
+    inputs = {"length": torch.tensor(lengths)} if len(frames) > 1 else {}
     features = Features(frames.mean(1), frames=frames)
     with torch.inference_mode():
-        outputs = every.eval()(features, inputs)[:, : max(kwargs["lengths"]) if inputs else None]
+        outputs = every.eval()(features, inputs)[:, : max(lengths) if inputs else None]
         # published code takes the last padded step; ours the last valid one
         if not kwargs["every_frame"]:
             assert_summary(outputs[:, -1], data["output"], FORWARD, "last padded step")
-            ends = kwargs["lengths"] if inputs else [frames.shape[1]]
+            ends = lengths if inputs else [frames.shape[1]]
             valid = torch.stack([outputs[row, length - 1] for row, length in enumerate(ends)])
             torch.testing.assert_close(last.eval()(features, inputs), valid)
         else:
