@@ -49,6 +49,25 @@ def test_header_may_hold_blanks_a_byte_order_mark_and_carriage_returns(tmp_path:
     assert Manifest.read(path).row(Manifest.read(path).ids[0]).subject == "7"
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_spreadsheets_with_semicolons_and_decimal_commas_are_read(sign: str, tmp_path: Path) -> None:
+    """As Excel writes CSV in most of Europe."""
+    lines = ["path;subject;start;valence;note;mixed", "a.mp4;007;0,5;-1,25;1,2,3;0,5", 'b.mp4;008;;;"x;y";low']
+    (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).replace(";", sign).encode())
+    manifest = Manifest.read(tmp_path / "m.csv")
+    assert next(iter(manifest.column("valence"))) == -1.25
+    assert manifest.column("valence").isna().tolist() == [False, True]
+    assert (manifest.row(manifest.ids[0]).start, manifest.row(manifest.ids[0]).subject) == (0.5, "007")
+    assert list(manifest.column("note")) == ["1,2,3", f"x{sign}y"]
+    assert list(manifest.column("mixed")) == ["0,5", "low"]
+
+
+def test_a_comma_within_a_field_of_a_table_with_commas_stays(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text('path,size\na;b.mp4,"1,234"\n')
+    manifest = Manifest.read(tmp_path / "m.csv")
+    assert list(manifest.column("size")) == ["1,234"]
+
+
 def test_ids_do_not_depend_on_order_or_folder_but_on_file_and_stretch(tmp_path: Path) -> None:
     rows = pd.DataFrame({"path": ["a.mp4", "a.mp4", "b.mp4"], "start": [0.0, 2.0, 0.0], "end": [2.0, 4.0, None]})
     one = Manifest(rows, tmp_path)
@@ -136,7 +155,7 @@ def test_refuses_what_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         Manifest.read(tmp_path / "none.csv")
     (tmp_path / "video.csv").write_bytes(b"\x00\xff\xfe\x80" * 50)
-    with pytest.raises(UsageError, match="not readable as a UTF-8 table"):
+    with pytest.raises(UsageError, match="is no text in UTF-8; save it as CSV in UTF-8"):
         Manifest.read(tmp_path / "video.csv")
     (tmp_path / "text.parquet").write_text("path\na.mp4\n")
     with pytest.raises(UsageError, match="not a Parquet table"):

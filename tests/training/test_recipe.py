@@ -166,6 +166,19 @@ def test_broken_bases(tmp_path: Path, base: str, message: str) -> None:
         load_recipe(tmp_path / "top.yaml")
 
 
+def test_another_manifest_does_not_go_by_the_name_of_the_first(tmp_path: Path) -> None:
+    """Ledgers would else say that weights had seen the synthetic corpus, and never those whose films they saw."""
+    assert load_recipe("videomae/finetune_synthetic").data.corpus == "synthetic"
+    own = "data.manifest=own/manifest.csv"
+    assert load_recipe("videomae/finetune_synthetic", [own]).data.corpus == ""
+    assert load_recipe("videomae/finetune_synthetic", ["data.corpus=lab", own]).data.corpus == "lab"
+    file = tmp_path / "own.yaml"
+    file.write_text("base: videomae/finetune_synthetic\nname: own\ndata: {manifest: own/manifest.csv}\n")
+    assert load_recipe(file).data.corpus == ""
+    file.write_text("base: videomae/finetune_synthetic\nname: own\ndata: {batch: 4}\n")
+    assert load_recipe(file).data.corpus == "synthetic"
+
+
 def test_parts_are_not_listed() -> None:
     assert not [listed.name for listed in list_recipes() if "_parts" in listed.name]
     with pytest.raises(UsageError, match="name is missing"):

@@ -18,7 +18,10 @@ _MEDIA_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".f
 
 
 def read_table(path: Path | HeldFile, wanted: str) -> pd.DataFrame:
-    """Table of a CSV (comma, header) or Parquet file, or of a list in the published form.
+    """Table of a CSV (header; commas, semicolons or tabs) or Parquet file, or of a list in the published form.
+
+    Where fields are not parted by commas, a column of numbers like ``0,5`` holds numbers: spreadsheets of half of
+    Europe write tables so.
 
     Args:
         path: the file. ``.parquet`` needs the extra ``mien[parquet]``.
@@ -35,10 +38,11 @@ def read_table(path: Path | HeldFile, wanted: str) -> pd.DataFrame:
         table = _read_parquet(path)
     else:
         text = _read_text(path)
-        header = [field.strip() for field in text.split("\n", 1)[0].split(",")]
-        if wanted not in header and (listed := _read_published(path, text)) is not None:
+        header = text.split("\n", 1)[0]
+        separator = _separator(header, wanted)
+        if wanted not in _fields(header, separator) and (listed := _read_published(path, text)) is not None:
             return listed
-        table = _read_csv(path)
+        table = _read_csv(path, separator)
     if wanted not in table.columns:
         raise UsageError(f"{path}: no column {wanted!r} (found: {_listing(table.columns)}); name it in the header")
     if table.empty:
@@ -73,19 +77,34 @@ def _read_text(path: Path | HeldFile) -> str:
         data = path.data if isinstance(path, HeldFile) else path.read_bytes()
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path}: not readable as a UTF-8 table ({error}); give a CSV or Parquet table") from error
+        why = (
+            error.strerror if isinstance(error, OSError) else "is no text in UTF-8; save it as CSV in UTF-8, or Parquet"
+        )
+        raise UsageError(f"{path}: {why}") from error
     if not text.strip():
         raise UsageError(f"{path}: the table is empty; it needs a header and rows")
     return text
 
 
-def _read_csv(path: Path | HeldFile) -> pd.DataFrame:
+def _separator(header: str, wanted: str) -> str:
+    """What parts the fields of a header: that by which it has the column, else that which occurs most."""
+    signs = (",", ";", "\t")
+    having = [sign for sign in signs if wanted in _fields(header, sign)]
+    return having[0] if having else max(signs, key=header.count)
+
+
+def _fields(header: str, separator: str) -> list[str]:
+    return [field.strip().strip('"').strip() for field in header.split(separator)]
+
+
+def _read_csv(path: Path | HeldFile, separator: str) -> pd.DataFrame:
     kinds: dict[Any, Any] = dict.fromkeys(TEXT_COLUMNS, "str")
     try:
         # Only an empty field is missing: "None" and "NA" may be names of classes or subjects.
         table = pd.read_csv(
             _stream(path),
             dtype=kinds,
+            sep=separator,
             encoding="utf-8-sig",
             skipinitialspace=True,
             keep_default_na=False,
@@ -94,10 +113,24 @@ def _read_csv(path: Path | HeldFile) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a CSV table ({str(error).strip()})") from error
     if not isinstance(table.index, pd.RangeIndex):
-        raise UsageError(f"{path}: not a CSV table (rows have more fields than the header); quote fields with commas")
-    return table.rename(columns=lambda name: str(name).strip())
+        sign = "tabs" if separator == "\t" else f"a {separator!r} in them"
+        raise UsageError(f"{path}: not a CSV table (rows have more fields than the header); quote fields with {sign}")
+    table = table.rename(columns=lambda name: str(name).strip())
+    return table if separator == "," else _with_numbers(table)
 
 
+def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns of text that are numbers with a decimal comma made numbers."""
+    for name in table.columns.difference([*TEXT_COLUMNS]):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            text = table[name].astype("str").str.strip().where(table[name].notna())
+            given = text.dropna()
+            if len(given) and given.str.fullmatch(_DECIMAL).all():
+                table[name] = pd.to_numeric(text.str.replace(",", "."))
+    return table
+
+
+_DECIMAL = r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?"
 # Empty in every column; the usual spellings of "no number" too, except where text is expected.
 _MISSING = ["", "NaN", "nan"]
 

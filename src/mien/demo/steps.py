@@ -142,7 +142,7 @@ def run_demo(
 def _train(out: Outcome, name: str, recipe: str, overrides: tuple[str, ...], tell: Tell) -> None:
     tell(f"training: {name}", None)
     manifest = f"data.manifest={out.folder / 'clips' / 'manifest.csv'}"
-    loaded = load_recipe(recipe, [manifest, *overrides])
+    loaded = load_recipe(recipe, [manifest, "data.corpus=synthetic", *overrides])
     out.runs[name] = fit(loaded, out.folder / "runs" / name, resume=True)
 
 

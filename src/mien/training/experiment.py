@@ -26,6 +26,7 @@ from mien.models.registry import inputs_for
 from mien.models.specification import UNKNOWN_CORPUS, Exposure, Inputs, Provenance, Specification
 from mien.pretext import Pretext, create_pretext
 from mien.tasks import Classification, Task, create_model, create_task
+from mien.training.ledger import exposures
 from mien.training.objective import Objective, PretextObjective, TaskObjective
 from mien.training.schema import Recipe
 
@@ -82,7 +83,7 @@ def build(recipe: Recipe) -> Experiment:
         task.count(dataset.clip_targets)
     if dataset.streams is not None:
         inputs = with_sources(inputs, dataset.streams)
-    specification = _specification(recipe, inputs, protocol, before)
+    specification = _specification(recipe, inputs, protocol, before, exposures(recipe, manifest, protocol))
     return Experiment(recipe, manifest, protocol, dataset, objective, task, specification)
 
 
@@ -227,15 +228,15 @@ def _same_stretch(inputs: Inputs) -> None:
         )
 
 
-def _specification(recipe: Recipe, inputs: Inputs, protocol: Protocol, before: Provenance) -> Specification:
-    corpus = recipe.data.corpus or Path(recipe.data.manifest).absolute().parent.name
-    exposure = Exposure(corpus=corpus, stage=recipe.stage, protocol=protocol.digest, clips=len(protocol.train))
+def _specification(
+    recipe: Recipe, inputs: Inputs, protocol: Protocol, before: Provenance, seen: tuple[Exposure, ...]
+) -> Specification:
     provenance = Provenance(
         source=recipe.name + recipe.model.origin,
         licence=before.licence,
         paper=before.paper,
         recipe=recipe.name,
-        ledger=(*before.ledger, exposure),
+        ledger=(*before.ledger, *seen),
         notes=(*before.notes, *protocol.notes),
     )
     return Specification(

@@ -97,6 +97,9 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     where = str(source)
     data = _read(source, ())
+    keys = {override.partition("=")[0].strip() for override in overrides}
+    if "data.manifest" in keys and "data.corpus" not in keys:
+        data = _unnamed(data)
     for override in overrides:
         _apply(data, override)
     return check_recipe(data, where)
@@ -145,7 +148,18 @@ def _read(source: str | Path, above: tuple[str, ...]) -> dict[str, Any]:
     for base in bases:
         beside = Path(source).parent / base if base.endswith((".yaml", ".yml")) else base
         data = _laid_over(data, _read(beside, (*above, where)))
+    chosen = own.get("data")
+    if isinstance(chosen, dict) and "manifest" in chosen and "corpus" not in chosen:
+        data = _unnamed(data)
     return _laid_over(data, own)
+
+
+def _unnamed(data: dict[str, Any]) -> dict[str, Any]:
+    """Without the name of the corpus: another manifest is another corpus, and ledgers must not call it the first."""
+    section = data.get("data")
+    if not isinstance(section, dict):
+        return data
+    return {**data, "data": {key: value for key, value in section.items() if key != "corpus"}}
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,12 +56,13 @@ class Data(Section):
 
     ``batch`` counts the clips of one optimiser step over all devices and accumulated parts together, so a recipe means
     the same on one processor and on many nodes. ``workers`` are loader processes per device. The run stops when more
-    than the share ``max_unreadable`` of the clips cannot be read. ``corpus`` is the name under which
-    the data enter the ledger of the weights (default: the folder of the manifest). ``streams`` is the store of feature
-    streams (``mien extract``), by default ``streams.safetensors`` beside the manifest. ``cache`` MiB of decoded frames
-    are kept in memory by every loader process, which speeds up small corpora of short clips. ``manifest`` may name
-    shards at an address (``s3://bucket/corpus/manifest.csv``); with ``shuffle_shards`` clips are shuffled within that
-    many shards at a time, for storage that is slow at jumping about, and within the whole corpus where it is 0.
+    than the share ``max_unreadable`` of the clips cannot be read. ``corpus`` is the name under which clips enter the
+    ledger of the weights that have none in the manifest's column ``corpus`` (default: the folder of the manifest; a
+    recipe's own name holds for its own manifest, not for another one that it is given). ``streams`` is the store of
+    feature streams (``mien extract``), by default ``streams.safetensors`` beside the manifest. ``cache`` MiB of decoded
+    frames are kept in memory by every loader process, which speeds up small corpora of short clips. ``manifest`` may
+    name shards at an address (``s3://bucket/corpus/manifest.csv``); with ``shuffle_shards`` clips are shuffled within
+    that many shards at a time, for storage that is slow at jumping about, and within the whole corpus where it is 0.
     ``balanced`` shows equally many clips of every class in an epoch, which stays as long as it was.
     """
 
