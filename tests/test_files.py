@@ -1,15 +1,16 @@
-"""Strict JSON, and the digest of a file."""
+"""Strict JSON, the digest of a file, and whether a folder can be written."""
 
 from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mien.errors import MienError
-from mien.files import finite, sha256, write_json
+from mien.files import check_writable, finite, sha256, write_json
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
@@ -35,3 +36,13 @@ def test_digest_is_that_of_the_standard(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(MienError, match="cannot be read"):
         sha256(tmp_path / name)
+
+
+def test_many_ask_at_once_whether_a_folder_can_be_written(tmp_path: Path) -> None:
+    def ask(_: int) -> None:
+        for _ in range(200):
+            check_writable(tmp_path / "new" / "run")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    assert list(tmp_path.iterdir()) == []

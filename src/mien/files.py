@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,10 +58,8 @@ def check_writable(folder: str | os.PathLike[str], named: str = "") -> None:
     if not place.is_dir():
         rule = "is a file" if place == Path(folder).absolute() else f"lies in {place.name}, which is a file"
         raise UsageError(f"{where} {rule}, and a folder is written; choose another name")
-    probe = place / ".mien-can-write"
     try:
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=place).close()  # nobody else's name: several processes may begin at once
     except OSError as error:
         raise MienError(f"{where}: cannot be written ({error.strerror}); choose another folder") from None
 

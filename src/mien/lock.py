@@ -65,9 +65,12 @@ def refuse_if_held(folder: str | os.PathLike[str], name: str = NAME) -> None:
 
 
 def entries(folder: str | os.PathLike[str]) -> list[Path]:
-    """What lies in a folder; none where it is missing. A lock, held or left behind, is nothing."""
+    """What lies in a folder; none where it is missing. A lock, and a file that was being written when its process was
+    killed, are nothing."""
     folder = Path(folder)
-    return [path for path in folder.iterdir() if path.name != NAME] if folder.exists() else []
+    if not folder.exists():
+        return []
+    return [path for path in folder.iterdir() if path.name != NAME and path.suffix != ".part"]
 
 
 def _make(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tests.training.corpus import MakeRecipe
 
+from mien.data.protocol import Protocol
 from mien.errors import MienError
 from mien.training.fitting import fit
 from mien.training.schema import Recipe
@@ -68,6 +69,18 @@ def test_cut_off_in_any_epoch(
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": workers})})
     # before any checkpoint; mid-epoch; at the end of an epoch; between checkpoints
     assert_goes_on_alike(recipe, tmp_path, kill_after, (1, 4, 6, 3))
+
+
+def test_killed_as_it_begins(task_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    recipe = task_recipe(schedule={"epochs": 1})
+    with monkeypatch.context() as while_written:
+        while_written.setattr(Protocol, "write", killed)
+        with pytest.raises(Killed):
+            fit(recipe, tmp_path / "run")
+    assert fit(recipe, tmp_path / "run", resume=True).steps == 4
 
 
 def test_mixing_and_accumulation_go_on_alike(task_recipe: MakeRecipe, tmp_path: Path, kill_after: Any) -> None:

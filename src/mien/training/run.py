@@ -91,15 +91,12 @@ class Run:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder} is a file; a run needs a folder, choose another --run")
-        there = entries(self.folder)
-        if not there:
+        if not entries(self.folder):
             return
         if not resume:
             raise UsageError(f"{self.folder} is not empty; add --resume to go on with it, or choose another --run")
         if not self.recipe.exists():
-            if any(not path.name.endswith(".part") for path in there):
-                raise UsageError(f"{self.folder} holds no recipe.yaml, so it is no run to resume; choose another --run")
-            return
+            raise UsageError(f"{self.folder} holds no recipe.yaml, so it is no run to resume; choose another --run")
         for key, before, now in _differences(load_recipe(self.recipe), recipe):
             if not key.startswith(MAY_CHANGE):
                 raise UsageError(
@@ -116,17 +113,17 @@ class Run:
             )
 
     def begin(self, recipe: Recipe, protocol: Protocol) -> None:
-        """Make the folder and write what defines the run."""
-        try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MienError(f"{self.folder} cannot be made: {error.strerror}; choose another --run") from None
-        self.failure.unlink(missing_ok=True)
-        protocol.write(self.protocol)
+        """Make the folder and write what defines the run; the recipe first, by which one that is killed is known."""
         with complete(self.recipe) as part:
             part.write_text(
                 dump_recipe(recipe, f"Resolved by mien {__version__}: every default is written out."), "utf-8"
             )
+        try:
+            self.last.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise MienError(f"{self.folder} cannot be made: {error.strerror}; choose another --run") from None
+        self.failure.unlink(missing_ok=True)
+        protocol.write(self.protocol)
 
     def best(self, step: int) -> Path:
         """Where the weights of the best validation, at ``step``, lie."""

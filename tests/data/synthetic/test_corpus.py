@@ -88,6 +88,18 @@ def test_interrupted_work_goes_on(tmp_path: Path) -> None:
     assert not list(whole.root.rglob("*.part"))
 
 
+def test_work_that_was_killed_as_it_began_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path, *_: object) -> None:
+        path.with_name(f"{path.name}.part").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as while_written:
+        while_written.setattr(module, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            synthesise(tmp_path / "corpus", TINY, workers=1)
+    assert len(synthesise(tmp_path / "corpus", TINY, workers=1)) == TINY.clips
+
+
 def test_another_corpus_is_not_overwritten(tmp_path: Path) -> None:
     synthesise(tmp_path / "corpus", TINY, workers=1)
     with pytest.raises(UsageError, match="another seed"):

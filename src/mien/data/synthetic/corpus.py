@@ -89,11 +89,11 @@ def _refuse_others(folder: Path, wanted: Mapping[str, object]) -> None:
 
 
 def _claim(folder: Path, wanted: Mapping[str, object]) -> None:
-    """Make the folders and say what they are for."""
+    """Say what the folder is for, then make those in it: whatever a killed process left can be gone on with."""
     try:
-        for part in ("clips", "labels"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
         write_json(folder / SETTINGS_FILE, dict(wanted))
+        for part in ("clips", "labels"):
+            (folder / part).mkdir(exist_ok=True)
     except OSError as error:
         raise MienError(f"{folder} cannot be written: {error.strerror}") from None
 
