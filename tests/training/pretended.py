@@ -24,8 +24,10 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from mien.data.together import constants
+from mien.nn import device
+from mien.nn.device import forget_sent
 
 aten: Any = torch.ops.aten
 # the one device without values on which torch goes backward in every build
@@ -34,11 +36,11 @@ CUDA = torch.device("cuda", 0)
 
 
 class Waits(TorchDispatchMode):
-    """Counts waits for ``device`` by ``file:function`` of mien, as ``places``."""
+    """Counts waits for ``device`` by ``file:function`` of mien, as ``places``; a coarse one has no float64."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, coarse: bool = False) -> None:
         super().__init__()
-        self.device = device
+        self.device, self.coarse = device, coarse
         self.places: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -55,7 +57,11 @@ class Waits(TorchDispatchMode):
             args = (first, [whole for index in args[1] for whole in self._by_number(index)], *args[2:])
         if func is aten._to_copy.default and "device" in kwargs and not kwargs.get("non_blocking"):
             self._note(there != (torch.device(kwargs["device"]) == self.device))
-        return func(*args, **kwargs)
+        made = func(*args, **kwargs)
+        if self.coarse:
+            wide = [one for one in tree_leaves(made) if isinstance(one, Tensor) and one.dtype == torch.float64]
+            assert not any(one.device == self.device for one in wide), f"{func} makes float64, which MPS has not"
+        return made
 
     def _by_number(self, index: Tensor | None) -> list[Tensor | None]:
         """A mask chooses by numbers that the processor has to know."""
@@ -75,11 +81,15 @@ class Waits(TorchDispatchMode):
 
 @contextmanager
 def pretended(patch: pytest.MonkeyPatch) -> Iterator[Waits]:
-    """Inside, all tensors are fake, real ones of the processor excepted, and ``DEVICE`` does what a GPU does."""
+    """Inside, all tensors are fake, real ones of the processor excepted, and ``DEVICE`` does what a GPU does.
+
+    Like Apple's it has no float64.
+    """
     autocast, fused = torch.autocast, optimizer._get_fused_kernels_supported_devices
     patch.setattr(torch, "autocast", lambda kind, *a, **k: nullcontext() if kind == "meta" else autocast(kind, *a, **k))
     patch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: [*fused(), "meta"])
-    with _without_values(patch), Waits(DEVICE) as waits:
+    patch.setattr(device, "COARSE", frozenset({*device.COARSE, DEVICE.type}))
+    with _without_values(patch), Waits(DEVICE, coarse=True) as waits:
         yield waits
 
 
@@ -87,10 +97,10 @@ def pretended(patch: pytest.MonkeyPatch) -> Iterator[Waits]:
 def _without_values(patch: pytest.MonkeyPatch) -> Iterator[None]:
     generator = torch.Generator
     patch.setattr(torch, "Generator", lambda device="cpu": generator())  # a device without values has none
-    constants.cache_clear()
+    forget_sent()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
-    constants.cache_clear()
+    forget_sent()
 
 
 @contextmanager

@@ -22,8 +22,6 @@ from mien.training.stepper import Stepper
 
 StageOf = Callable[[str], Stage]
 FETCH = "training/hardware.py:fetch"
-# Places that send a constant the first time that they meet a device.
-SENT_ONCE = {"data/together.py:constants", "nn/conformer.py:_positions", "tasks/classification.py:_weights_on"}
 # What nobody knows before the device has answered: which clips have a modality (others stay out of its branch), which
 # frames are labelled (the published terms are made of them alone), how long clips are (recurrent layers pack them).
 KNOWN_LATE = {
@@ -32,6 +30,7 @@ KNOWN_LATE = {
     "tasks/recurrent.py:_steps_of",
     "training/modality_dropout.py:drop_modalities",
 }
+WITHOUT_FLOAT64 = {"nn/device.py:exactly", "tasks/binned.py:_told"}  # the processor computes what needs it
 RECIPES = {
     "masked_autoencoder": "maedfer/pretrain_voxceleb2",
     "byol": "vaerr/pretrain_byol_synthetic",
@@ -79,6 +78,11 @@ def stage_of(tmp_path_factory: pytest.TempPathFactory) -> StageOf:
     return stage
 
 
+def test_the_device_has_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended(monkeypatch), pytest.raises(AssertionError, match="float64"):
+        torch.zeros(2, dtype=torch.float64).to(DEVICE)
+
+
 def test_every_pretext_and_task_is_here() -> None:
     assert RECIPES.keys() == PRETEXTS.keys() | TASKS.keys()
 
@@ -91,7 +95,7 @@ def test_a_step_waits_once(case: str, stage_of: StageOf, monkeypatch: pytest.Mon
         stepper = Stepper(stage.experiment, fabric())
         waits.places.clear()
         one_step(stepper, stage)
-    assert {place: waits.places[place] for place in waits.places.keys() - KNOWN_LATE - SENT_ONCE} == {FETCH: 1}
+    assert {place: waits.places[place] for place in waits.places.keys() - KNOWN_LATE - WITHOUT_FLOAT64} == {FETCH: 1}
 
 
 @pytest.mark.parametrize("case", [case for case in MARKED if case.values != (RECIPES["binned"],)])  # fake GRUs fail

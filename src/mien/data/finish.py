@@ -21,6 +21,7 @@ from mien.data.settings import AugmentationSettings
 from mien.data.together import finish_together
 from mien.media.picture import LUMA
 from mien.models.specification import VideoInput
+from mien.nn.device import send
 
 _LUMA = torch.tensor(LUMA, dtype=torch.float32)
 _GREY = torch.ones(1)
@@ -154,9 +155,7 @@ def finish(batch: Mapping[str, Tensor], video: VideoInput | None, device: torch.
         video: how the model takes it.
         device: where.
     """
-    moved = {
-        name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name not in (COLOUR, PLACES)
-    }
+    moved = {name: send(tensor, torch.device(device)) for name, tensor in batch.items() if name not in (COLOUR, PLACES)}
     if COLOUR not in batch:
         return moved
     assert video is not None

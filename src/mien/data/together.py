@@ -6,14 +6,13 @@ Results agree up to rounding. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from mien.data.inputs import scales
 from mien.media.picture import LUMA
 from mien.models.specification import VideoInput
+from mien.nn.device import sent_once
 
 
 def finish_together(clips: Tensor, colours: Tensor, mirrored: Tensor, video: VideoInput, coloured: bool) -> Tensor:
@@ -29,7 +28,7 @@ def finish_together(clips: Tensor, colours: Tensor, mirrored: Tensor, video: Vid
     Returns:
         float32 ``(B, C, T, H, W)``.
     """
-    luma, scale, shift = constants(video, clips.device)
+    luma, scale, shift = _constants(clips.device, video)
     values = torch.where(_wide(mirrored), clips.flip(-1), clips).float()
     if coloured:
         own, of_luma, of_mean = (_wide(part) for part in colours.float().unbind(1))
@@ -57,9 +56,7 @@ def _wide(values: Tensor) -> Tensor:
     return values.reshape(-1, 1, 1, 1, 1)
 
 
-@lru_cache(maxsize=16)
-def constants(video: VideoInput, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of the luma, factor and subtrahend of every channel ``(C, 1, 1, 1)``, sent to a device once."""
-    weights = torch.tensor(LUMA, dtype=torch.float32)[:, None, None, None]
-    luma, scale, shift = (part.to(device) for part in (weights, *scales(video, torch.device("cpu"))))
-    return luma, scale, shift
+@sent_once
+def _constants(video: VideoInput) -> tuple[Tensor, ...]:
+    """Weights of the luma, factor and subtrahend of every channel ``(C, 1, 1, 1)``."""
+    return torch.tensor(LUMA, dtype=torch.float32)[:, None, None, None], *scales(video, torch.device("cpu"))

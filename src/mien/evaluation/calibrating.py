@@ -27,6 +27,7 @@ from mien.models.contract import Recogniser
 from mien.models.device import device_named, placed
 from mien.models.familiarity import distance
 from mien.models.specification import Calibration
+from mien.nn.device import send
 
 FEWEST = 10  # clips: fewer fit nothing
 COLDEST, HOTTEST = 0.05, 20.0
@@ -209,7 +210,7 @@ def _look(bundle: Bundle, corpus: Manifest, ids: Sequence[str], settings: Evalua
     for batch in evaluation_loader(corpus, ids, bundle.specification.inputs, task, settings):
         if not batch["ids"]:
             continue
-        inputs = {k: v.to(device) for k, v in batch.items() if isinstance(v, Tensor) and k not in NOT_INPUTS}
+        inputs = {k: send(v, device) for k, v in batch.items() if isinstance(v, Tensor) and k not in NOT_INPUTS}
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             made = model.encoder.forward_features(inputs)
             raw = model.head(made, inputs).cpu().double().numpy() if task.kind == "classification" else None

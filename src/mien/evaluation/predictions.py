@@ -15,6 +15,7 @@ from mien.data.dataset import Failure
 from mien.errors import MienError, UsageError
 from mien.evaluation.tallies import Floats
 from mien.models.contract import Encoder, Features, Recogniser
+from mien.nn.device import send
 from mien.tasks import Task
 
 MOST_VIEWS = 16
@@ -155,14 +156,14 @@ class _Watch:
 
     def __init__(self, encoder: Encoder | None) -> None:
         self._encoder = encoder
-        self._pooled: list[Floats] = []
+        self._pooled: list[Tensor] = []
         if encoder is None:
             return
         forward = encoder.forward_features
 
         def watched(inputs: Mapping[str, Tensor]) -> Features:
             found = forward(inputs)
-            self._pooled.append(found.pooled.detach().cpu().double().numpy())
+            self._pooled.append(found.pooled.detach())
             return found
 
         encoder.forward_features = watched  # type: ignore[method-assign]
@@ -171,7 +172,7 @@ class _Watch:
         """The clips of a batch with what was pooled from their views."""
         if self._encoder is None:
             return clips
-        pooled, self._pooled = np.concatenate(self._pooled), []
+        pooled, self._pooled = torch.cat(self._pooled).cpu().double().numpy(), []
         clip = batch["clip"].numpy()
         return [replace(one, features=pooled[clip == number].mean(axis=0)) for number, one in enumerate(clips)]
 
@@ -193,7 +194,7 @@ def read_views(
     inputs = {name: value for name, value in batch.items() if isinstance(value, Tensor) and name not in NOT_INPUTS}
     outputs = []
     for start in range(0, len(batch["clip"]), most_views):
-        part = {name: value[start : start + most_views].to(device) for name, value in inputs.items()}
+        part = {name: send(value[start : start + most_views], device) for name, value in inputs.items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             raw = model(part)
         read, details = task.read(raw), task.details(raw)

@@ -23,6 +23,7 @@ from mien.models.contract import Recogniser
 from mien.models.device import device_named, placed
 from mien.models.familiarity import unfamiliarity
 from mien.models.specification import Calibration
+from mien.nn.device import send
 
 Values = NDArray[np.float64]  # (T', K): one row for a whole window, or one per output over time
 Key = TypeVar("Key")
@@ -181,7 +182,7 @@ class Batches(Generic[Key]):
             for places in _alike(windows):
                 names = windows[places[0]] or {}
                 batch = {
-                    name: torch.stack([(windows[place] or {})[name] for place in places]).to(self._device)
+                    name: send(torch.stack([(windows[place] or {})[name] for place in places]), self._device)
                     for name in names
                 }
                 for place, values in zip(places, self._reader(batch).cpu().numpy(), strict=True):

@@ -21,6 +21,7 @@ from mien.inference.timeline import NOBODY, TRACK_COLUMNS, FileInfo, Rows, Timel
 from mien.media import probe
 from mien.memory import smaller, within_memory
 from mien.models.device import device_named
+from mien.nn.device import send
 
 WHOLE = 16.5  # seconds up to which a recording is one stretch: what published windows of sound hear whole
 
@@ -66,7 +67,7 @@ def _read(
     for start, end in pairwise(edges):
         tensors, names = streams.read(Path(path), float(start), float(end))
         with within_memory(f"with one stretch of the recording on {device}", smaller(device=device)):
-            outputs = reader({name: value.to(device) for name, value in tensors.items()})
+            outputs = reader({name: send(value, torch.device(device)) for name, value in tensors.items()})
             values.append(outputs[0, 0].cpu().double().numpy())
         used.append("+".join(names))
         progress(float(end), info.duration)

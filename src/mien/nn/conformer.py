@@ -10,12 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mien.nn.device import sent_once
+
 
 def relative_sinusoids(steps: int, dim: int) -> Tensor:
     """Encoding ``(2·steps - 1, dim)`` of distances ``steps - 1 … -(steps - 1)``; sines at even channels."""
     distance = torch.arange(steps - 1, -steps, -1, dtype=torch.float64)[:, None]
     angle = distance / 10000.0 ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)[:, :dim].float()
+
+
+_positions = sent_once(relative_sinusoids)
 
 
 def by_distance(scores: Tensor) -> Tensor:
@@ -141,18 +146,11 @@ class Conformer(nn.Module):
         self.enter = nn.Linear(width, dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(ConformerBlock(dim, heads, hidden, kernel, dropout) for _ in range(blocks))
-        self._sent: Tensor | None = None
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """``present`` ``(B, T)`` bool: steps that count; the others are not looked at."""
         x = self.dropout(self.enter(x))
-        positions = self._positions(x.shape[1], x.shape[2], x.device)
+        positions = _positions(x.device, x.shape[1], x.shape[2])
         for block in self.blocks:
             x = block(x, positions, present)
         return x
-
-    def _positions(self, steps: int, dim: int, device: torch.device) -> Tensor:
-        """``relative_sinusoids``, made and sent to a device once: sending waits for all that goes on there."""
-        if self._sent is None or len(self._sent) != 2 * steps - 1 or self._sent.device != device:
-            self._sent = relative_sinusoids(steps, dim).to(device)
-        return self._sent

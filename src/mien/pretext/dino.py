@@ -142,7 +142,7 @@ class CentredTargets(nn.Module):
         """Take the outputs noted since the last time, of all processes, into the centre."""
         if self._sum is None:
             return
-        total, rows = summed(self._sum, self._rows)
+        total, rows = summed(self._sum, self._sum.new_full((), self._rows))
         self.centre.mul_(self.momentum).add_(total / rows, alpha=1.0 - self.momentum)
         self._sum, self._rows = None, 0
 

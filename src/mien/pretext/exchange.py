@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, distributed
 
 
-def summed(values: Tensor, count: Tensor | float) -> tuple[Tensor, Tensor | float]:
-    """``values`` and ``count`` added up over all processes, on their device; every process must call it."""
+def summed(*values: Tensor) -> tuple[Tensor, ...]:
+    """Tensors of one device added up over all processes, in one exchange, as the first one's type.
+
+    Every process must call it. Where there is one process, they are given back as they are.
+    """
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return values, count
-    number = count.to(values) if isinstance(count, Tensor) else values.new_full((), count)
-    both = torch.cat((values.flatten(), number[None]))
-    distributed.all_reduce(both)
-    return both[:-1].view_as(values), both[-1]
+        return values
+    together = torch.cat([each.to(values[0]).flatten() for each in values])
+    distributed.all_reduce(together)
+    parts = together.split([each.numel() for each in values])
+    return tuple(part.view_as(each) for part, each in zip(parts, values, strict=True))

@@ -64,7 +64,6 @@ class Standard(nn.Module):
         sums = sum((sums for _, sums in self._pending), torch.zeros_like(self.mean).repeat(2, 1))
         found, count = summed(sums, sum((rows for rows, _ in self._pending), torch.zeros_like(self.count)))
         self._pending = []
-        assert isinstance(count, Tensor)
         # Chan, Golub and LeVeque, 1983; sums are of differences to the mean before. Without rows the share is 0
         delta, squares = found / count.clamp_min(1)
         share = (count / (self.count + count).clamp_min(1)).to(delta)

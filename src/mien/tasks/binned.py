@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mien.models.contract import Encoder, Recogniser
 from mien.models.specification import TaskConfig
+from mien.nn.device import exactly, send
 from mien.tasks.binned_losses import Told, Way, Ways, binned_loss, weights_of
 from mien.tasks.contract import Task
 from mien.tasks.options import HeadOptions, check_targets, read_options
@@ -120,16 +121,17 @@ class Binned(Task):
         and has gradients of 0.
         """
         ways = self.options.ways
-        scores = self._scores(outputs.double() if ways != Ways() else outputs.float())
+        scores = self._scores(exactly(outputs) if ways != Ways() else outputs.float())
+        target = batch["target"].to(scores.device)
         told = {}
         for number, name in enumerate(self.config.outputs):
-            truth = batch["target"][..., number].flatten()
+            truth = target[..., number].flatten()
             labelled = (~truth.isnan()).nonzero()[:, 0]
             if len(labelled) >= 2:
                 told[name] = self._told(scores[..., number, :].flatten(0, -2)[labelled], truth[labelled])
         if not told:
             return outputs.sum() * 0.0
-        return binned_loss(told, self.weights, ways, self._costs)
+        return send(binned_loss(told, self.weights, ways, self._costs), outputs.device)
 
     def _scores(self, outputs: Tensor) -> Tensor:
         """``(..., K (N + 1))`` → ``(..., K, N + 1)``."""
@@ -138,8 +140,9 @@ class Binned(Task):
     def _told(self, scores: Tensor, truth: Tensor) -> Told:
         """Of one output: ``(M, N + 1)`` scores and ``(M,)`` truth."""
         logits, value = scores[:, :-1], scores[:, -1]
-        place = ((truth.double() + 1) * (self.options.bins / 2)).floor().clamp(0, self.options.bins - 1)
-        return Told(logits.softmax(-1), logits.log_softmax(-1), 2 * value.sigmoid() - 1, truth.to(value), place.long())
+        place = ((exactly(truth) + 1) * (self.options.bins / 2)).floor().clamp(0, self.options.bins - 1)
+        bins = place.long().to(value.device)
+        return Told(logits.softmax(-1), logits.log_softmax(-1), 2 * value.sigmoid() - 1, truth.to(value), bins)
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         model = self._model() if self._model is not None else None

@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from mien.errors import UsageError
 from mien.models.contract import Encoder
 from mien.models.specification import TaskConfig
+from mien.nn.device import sent_once
 from mien.tasks.contract import Task
 from mien.tasks.heads import make_head
 from mien.tasks.losses import cross_entropy
 from mien.tasks.options import HeadOptions, read_options
+
+
+@sent_once
+def _weights(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
 
 
 class ClassificationOptions(HeadOptions):
@@ -59,7 +65,6 @@ class Classification(Task):
         if config.level == "frame" and (weights == "balanced" or self.per_group):
             raise UsageError("class_weights=balanced and per=group need one class per clip, not one per frame")
         self._weights = None if weights == "balanced" else weights
-        self._sent: Tensor | None = None
         if self._weights is not None and (len(self._weights) != len(config.outputs) or min(self._weights) < 0):
             names = ", ".join(config.outputs)
             raise UsageError(f"class_weights {list(self._weights)}: give one number of 0 or more for each of {names}")
@@ -82,7 +87,7 @@ class Classification(Task):
         if self.options.class_weights == "balanced":
             counts = torch.bincount(classes[classes >= 0], minlength=len(self.classes)).double()
             balanced = torch.where(counts > 0, counts.sum() / (len(counts) * counts), 0.0)
-            self._weights, self._sent = tuple(balanced.tolist()), None
+            self._weights = tuple(balanced.tolist())
 
     def target_columns(self) -> tuple[str, ...]:
         """The option ``target``, one column."""
@@ -94,15 +99,8 @@ class Classification(Task):
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropy with the options' label smoothing and class weights; the temperature is not in it."""
-        return cross_entropy(outputs, batch["target"], self.options.label_smoothing, self._weights_on(outputs.device))
-
-    def _weights_on(self, device: torch.device) -> Tensor | None:
-        """The classes' weights, sent to a device once."""
-        if self._weights is None:
-            return None
-        if self._sent is None or self._sent.device != device:
-            self._sent = torch.tensor(self._weights, dtype=torch.float32, device=device)
-        return self._sent
+        weights = None if self._weights is None else _weights(outputs.device, self._weights)
+        return cross_entropy(outputs, batch["target"], self.options.label_smoothing, weights)
 
     def read(self, outputs: Tensor) -> Tensor:
         """Probabilities, ``softmax(outputs / temperature)`` over the last dimension, float32."""

@@ -36,7 +36,7 @@ class PublishedCosts:
         cost = self.cost(name, told)
         entropy = functional.cross_entropy(told.probabilities, told.bins)
         norms = sum((parameter.norm() for parameter in self._parameters()), torch.zeros(()))
-        return (cost * entropy).mean() + NORM_WEIGHT * norms
+        return (cost * entropy).mean() + NORM_WEIGHT * norms.to(cost.device)
 
     @torch.no_grad()
     def cost(self, name: str, told: Told) -> Tensor:

@@ -16,6 +16,8 @@ from torch import Tensor, distributed
 
 from mien.errors import MienError, UsageError
 from mien.memory import keep_freed_memory
+from mien.nn.device import send
+from mien.pretext.exchange import summed
 from mien.processes import end_after, parent_is_gone
 from mien.training.schema import Hardware
 
@@ -132,9 +134,8 @@ def total(fabric: Fabric, values: list[float]) -> list[float]:
     """Sums over all processes."""
     if fabric.world_size == 1:
         return values
-    tensor = torch.tensor(values, dtype=torch.float64, device="cpu" if _gloo() else fabric.device)
-    distributed.all_reduce(tensor)
-    return tensor.tolist()
+    tensor = torch.tensor(values, dtype=torch.float64)
+    return summed(tensor if _gloo() else send(tensor, fabric.device))[0].tolist()
 
 
 def fetch(values: Tensor) -> list[float]:
@@ -143,18 +144,6 @@ def fetch(values: Tensor) -> list[float]:
     A test holds that nothing else in a step waits.
     """
     return values.cpu().tolist()
-
-
-def summed(fabric: Fabric, values: Tensor) -> Tensor:
-    """A tensor on the training device, summed over all processes there."""
-    if fabric.world_size > 1:
-        distributed.all_reduce(values)
-    return values
-
-
-def finest(device: torch.device) -> torch.dtype:
-    """The most exact type that a device computes with."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _gloo() -> bool:

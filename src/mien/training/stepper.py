@@ -15,11 +15,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mien.data.finish import finish
 from mien.data.seeding import generator
 from mien.errors import MienError
+from mien.nn.device import finest
 from mien.nn.products import quick_products
 from mien.pretext import Moment
+from mien.pretext.exchange import summed
 from mien.training.batches import Part, Step
 from mien.training.experiment import Experiment, seed_for
-from mien.training.hardware import fetch, finest, gather, said_once, summed
+from mien.training.hardware import fetch, gather, said_once
 from mien.training.mixing import mix
 from mien.training.modality_dropout import drop_modalities
 from mien.training.objective import Objective
@@ -160,7 +162,7 @@ class Stepper:
     def _told(self, sums: dict[str, Tensor], clips: float, norm: Tensor) -> tuple[float, dict[str, float]]:
         """The norm, which all processes share, and means over the clips of all of them."""
         names = sorted(sums)
-        together = summed(self.fabric, torch.stack([sums[name] for name in names]))
+        (together,) = summed(torch.stack([sums[name] for name in names]))
         *values, length = fetch(torch.cat((together, norm.to(together)[None])))
         return length, {name: value / clips for name, value in zip(names, values, strict=True)}
 
