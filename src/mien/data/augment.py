@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.boxes import Box, anchored_box, area_box
-from mien.data.disturbance import blurred, disturb
+from mien.data.disturbance import blurred, disturb, solarised
 from mien.data.finish import Left, draw_colour, draw_hole, fill, recolour
 from mien.data.inputs import in_channels, normalise, sound_tensors, square, to_tensors, video_tensors
 from mien.data.randaugment import rand_augment
@@ -77,6 +77,8 @@ class Augmented:
         pictures = values.transpose(0, 1)
         if settings.blur and rng.random() < settings.blur:
             pictures = blurred(pictures, float(rng.uniform(*settings.blur_pixels)))
+        if settings.solarise and rng.random() < settings.solarise:
+            pictures = solarised(pictures, settings.solarise_from)
         values = normalise(in_channels(pictures, video.channels), video)
         fill(values, draw_hole(video.size, settings, rng))
         disturb(values, settings, rng)

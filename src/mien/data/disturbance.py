@@ -1,4 +1,4 @@
-"""Disturbances of a clip's values ``(C, T, H, W)``: holes, dropped frames, blur, salt and pepper, solarised frames.
+"""Disturbances of a clip: blur and solarisation of its pictures, holes, dropped frames, salt and pepper in its values.
 
 What is drawn and what is done with it are apart: the functions here take places, ``disturb`` draws them.
 """
@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from mien.data.settings import AugmentationSettings
 
+WHITE = 255.0
+
 
 def disturb(video: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> None:
     """Everything of this kind that the settings ask for, in place; ``video`` is normalised, so 0 is its mean grey."""
@@ -28,8 +30,6 @@ def disturb(video: Tensor, settings: AugmentationSettings, rng: np.random.Genera
         count = int(np.ceil(settings.salt_and_pepper * video[0].numel() / 2))
         places = rng.integers(0, np.array(video.shape[1:])[:, None], size=(2, 3, count))
         salt_and_pepper(video, places[0], places[1], float(video.max()), float(video.min()))
-    if settings.solarise and rng.random() < settings.solarise:
-        solarise(video, settings.solarise_from)
 
 
 def cut_holes(video: Tensor, centres: Iterable[tuple[int, int]], side: int) -> None:
@@ -75,11 +75,9 @@ def blurred(pictures: Tensor, deviation: float) -> Tensor:
     return functional.conv2d(rows, kernel[..., None]).view_as(pictures)
 
 
-def solarise(video: Tensor, share: float) -> None:
-    """Turn over all values above ``share`` of the clip's range, as light does on film, in place."""
-    low, high = video.min(), video.max()
-    bright = video >= low + share * (high - low)
-    video[bright] = low + high - video[bright]
+def solarised(pictures: Tensor, share: float) -> Tensor:
+    """Values in 0..255 from ``share`` of white on turned over, as light does on film (Pillow's ``solarize``)."""
+    return torch.where(pictures >= share * WHITE, WHITE - pictures, pictures)
 
 
 def centre_offset(size: int, cut: int) -> int:

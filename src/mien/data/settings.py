@@ -136,13 +136,13 @@ class AugmentationSettings(Checked):
         flip: probability of mirroring.
         brightness, contrast, saturation: half-width of the factor's range around 1; 0 is off.
         grey: probability of taking the colour out.
+        blur: probability of a Gaussian blur; its standard deviation is drawn from ``blur_pixels``.
+        solarise: probability of turning over everything from ``solarise_from`` of white on.
         erase: probability of filling one box with normal noise.
         erase_scale: smallest and largest share of the area of that box.
         holes: number of square holes, ``hole_side`` wide as a share of the picture's side, the same in all frames.
         drop_frames: probability of blanking a frame.
         salt_and_pepper: share of the pixels that turn white or black.
-        blur: probability of a Gaussian blur; its standard deviation is drawn from ``blur_pixels``.
-        solarise: probability of turning over everything brighter than ``solarise_from`` of the clip's range.
     """
 
     rand: RandAugment = RandAugment()
