@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import mien
+from mien.media import VideoWriter
 from mien.models import default_inputs
 from mien.models.specification import Specification, TaskConfig
 
@@ -90,3 +91,31 @@ def test_models_refuse_in_one_line(bundle: mien.Bundle) -> None:
         mien.load(3)  # type: ignore[arg-type]
     with pytest.raises(mien.UsageError, match="device 'gpu' is not there on this machine"):
         mien.load(bundle.folder, device="gpu")
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_one_bad_recording_among_many(bundle: mien.Bundle, tmp_path: Path, jobs: int) -> None:
+    films = [tmp_path / name for name in ("a.mp4", "b.mp4")]
+    for film in films:
+        with VideoWriter(film, (64, 48), fps=25) as out:
+            for shade in range(10):
+                out.write(np.full((48, 64, 3), 8 * shade, np.uint8))
+    (tmp_path / "notes.txt").write_text("no film")
+    paths = [films[0], tmp_path / "notes.txt", tmp_path / "lost.mp4", films[1]]
+    outcomes = {outcome.path: outcome for outcome in mien.predict_each(paths, bundle, jobs=jobs)}
+    assert outcomes.keys() == set(map(str, paths))
+    for film in films:
+        timeline = outcomes[str(film)].timeline
+        assert timeline is not None
+        assert timeline.frame.equals(mien.predict(film, bundle).frame)
+    assert "is no readable video" in str(outcomes[str(paths[1])].error)
+    assert "no such file" in str(outcomes[str(paths[2])].error)
+
+
+def test_what_holds_for_all_recordings_is_raised(bundle: mien.Bundle) -> None:
+    with pytest.raises(mien.UsageError, match="named twice"):
+        mien.predict_each(["a.mp4", "a.mp4"], bundle)
+    with pytest.raises(mien.UsageError, match="jobs=0: give 1 or more"):
+        mien.predict_each(["a.mp4"], bundle, jobs=0)
+    with pytest.raises(mien.MienError, match="does not exist"):
+        mien.predict_each(["a.mp4"], "no/such/bundle")

@@ -15,6 +15,7 @@ _PUBLIC = {
     "save": "mien.checkpoints.bundle",
     "Bundle": "mien.checkpoints.bundle",
     "predict": "mien.inference",
+    "predict_each": "mien.inference",
     "embed": "mien.inference",
     "Timeline": "mien.inference.timeline",
     "create_model": "mien.tasks",
@@ -41,6 +42,7 @@ __all__ = [
     "list_models",
     "load",
     "predict",
+    "predict_each",
     "save",
 ]
 
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from mien.data.manifest import Manifest
     from mien.data.protocol import Protocol
     from mien.errors import MienError, UsageError
-    from mien.inference import PredictSettings, embed, predict
+    from mien.inference import PredictSettings, embed, predict, predict_each
     from mien.inference.timeline import Timeline
     from mien.models import list_models
     from mien.models.specification import Specification

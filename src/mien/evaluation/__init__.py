@@ -13,23 +13,30 @@ _PUBLIC = {
     "evaluation_loader": "mien.evaluation.assess",
     "figures": "mien.evaluation.scores",
     "metric": "mien.evaluation.metrics",
+    "Metric": "mien.evaluation.metrics",
+    "register_metric": "mien.evaluation.metrics",
+    "Interval": "mien.evaluation.intervals",
     "predict_views": "mien.evaluation.predictions",
 }
 
 __all__ = [
     "EvaluationResult",
     "EvaluationSettings",
+    "Interval",
+    "Metric",
     "Predictions",
     "evaluate",
     "evaluation_loader",
     "figures",
     "metric",
     "predict_views",
+    "register_metric",
 ]
 
 if TYPE_CHECKING:
     from mien.evaluation.assess import EvaluationSettings, evaluate, evaluation_loader
-    from mien.evaluation.metrics import metric
+    from mien.evaluation.intervals import Interval
+    from mien.evaluation.metrics import Metric, metric, register_metric
     from mien.evaluation.predictions import Predictions, predict_views
     from mien.evaluation.result import EvaluationResult
     from mien.evaluation.scores import figures

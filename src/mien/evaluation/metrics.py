@@ -28,6 +28,7 @@ from mien.evaluation.tallies import (
     count_pairs,
     sum_moments,
 )
+from mien.plugins import enter, load_plugins
 
 Tally = Callable[[NDArray, Floats, Ints, int], Floats]
 
@@ -335,8 +336,20 @@ METRICS: dict[str, Metric] = {
 CALIBRATION = ("ece", "brier", "log_loss", "doubt_auc")
 
 
+def register_metric(entry: Metric) -> Metric:
+    """Register a metric under its name; ``mien.plugins`` says how metrics of other packages are found.
+
+    Raises:
+        UsageError: another metric has the name.
+    """
+    enter(METRICS, entry.name, entry, "metric", entry.value)
+    return entry
+
+
 def metric(name: str) -> Metric:
     """A registered metric; raises ``UsageError`` naming near ones."""
+    if name not in METRICS:
+        load_plugins()
     if name not in METRICS:
         raise UsageError(f"metric {name!r} is not known; {nearest(name, METRICS, most=3)}")
     return METRICS[name]

@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "Outcome": "mien.inference.many",
     "predict": "mien.inference.pipeline",
+    "predict_each": "mien.inference.many",
     "embed": "mien.inference.pipeline",
     "PredictSettings": "mien.inference.settings",
     "Stopwatch": "mien.inference.stopwatch",
@@ -14,9 +16,10 @@ _PUBLIC = {
     "join_timelines": "mien.inference.timeline",
 }
 
-__all__ = ["PredictSettings", "Stopwatch", "Timeline", "embed", "join_timelines", "predict"]
+__all__ = ["Outcome", "PredictSettings", "Stopwatch", "Timeline", "embed", "join_timelines", "predict", "predict_each"]
 
 if TYPE_CHECKING:
+    from mien.inference.many import Outcome, predict_each
     from mien.inference.pipeline import embed, predict
     from mien.inference.settings import PredictSettings
     from mien.inference.stopwatch import Stopwatch

@@ -63,10 +63,10 @@ def predict(
         >>> timeline = mien.predict("talk.mp4", "runs/mine/bundle", mien.PredictSettings(step=0.1))
         >>> timeline.frame.loc["talk.mp4"].groupby("track").mean(numeric_only=True)
     """
-    bundle, settings = _given(model, settings)
+    names, bundle, settings = checked(path, model, settings)
     if takes_streams_alone(bundle):
-        return predict_streams(_names(path), bundle, settings, progress or _silent)
-    timeline = read_with(path, bundle, Predictor(bundle, settings), settings, progress, clock)
+        return predict_streams(names, bundle, settings, progress or _silent)
+    timeline = read_with(names, bundle, Predictor(bundle, settings), settings, progress, clock)
     return smoothed(timeline, bundle.specification)
 
 
@@ -90,8 +90,8 @@ def embed(
     Example:
         >>> mien.embed("talk.mp4", "runs/mine/bundle").frame.filter(regex="^f[0-9]+$").to_numpy()
     """
-    bundle, settings = _given(model, settings)
-    return read_with(path, bundle, Embedder(bundle, settings), settings, progress, clock)
+    names, bundle, settings = checked(path, model, settings)
+    return read_with(names, bundle, Embedder(bundle, settings), settings, progress, clock)
 
 
 def read_with(
@@ -111,13 +111,16 @@ def read_with(
     return join_timelines([job.read(name) for name in _names(path)])
 
 
-def _given(model: Bundle | PathLike, settings: PredictSettings | None) -> tuple[Bundle, PredictSettings]:
-    """The bundle and the settings; whatever else was given in their place is refused."""
+def checked(
+    path: PathLike | Sequence[PathLike], model: Bundle | PathLike, settings: PredictSettings | None
+) -> tuple[list[str], Bundle, PredictSettings]:
+    """Names of recordings, bundle and settings as ``predict`` takes them; what else was given is refused."""
+    names = _names(path)
     if not isinstance(model, Bundle | str | os.PathLike):
         raise UsageError(f"model is a {type(model).__name__}; give the bundle that mien.load returns, or its folder")
     if not isinstance(settings, PredictSettings | None):
         raise UsageError(f"settings={settings!r}: give mien.PredictSettings, for example PredictSettings(step=0.1)")
-    return model if isinstance(model, Bundle) else load(model), settings or PredictSettings()
+    return names, model if isinstance(model, Bundle) else load(model), settings or PredictSettings()
 
 
 def _names(path: PathLike | Sequence[PathLike]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mien.errors import UsageError, nearest
 from mien.models.contract import Encoder
 from mien.models.specification import Inputs, StreamInput
+from mien.plugins import enter, load_plugins
 
 Builder = Callable[..., Encoder]
 B = TypeVar("B", bound=Builder)
@@ -36,23 +37,28 @@ def register_model(inputs: Inputs) -> Callable[[B], B]:
     """Register a builder under its function name.
 
     The builder returns an ``Encoder``; its docstring names the paper, the source of weights and published figures.
-    ``inputs`` is what the configuration is fed with unless a recipe says otherwise.
+    ``inputs`` is what the configuration is fed with unless a recipe says otherwise. ``mien.plugins`` says how models of
+    other packages are found.
+
+    Raises:
+        UsageError: another model has the name.
     """
 
     def add(builder: B) -> B:
         name = builder.__name__
-        if name in _builders:
-            raise ValueError(f"model {name!r} is registered twice")
-        _builders[name] = builder
+        enter(_builders, name, builder, "model")
         _inputs[name] = inputs
         return builder
 
     return add
 
 
-def _load() -> None:
+def _load(wanted: str | None = None) -> None:
+    """Make all models known, or those of mien alone where they hold the wanted one."""
     for module in ARCHITECTURES:
         import_module(module)
+    if wanted not in _builders:
+        load_plugins()
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -67,7 +73,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def _known(name: str) -> str:
-    _load()
+    _load(name)
     if name not in _builders:
         raise UsageError(
             f"model {name!r} is not registered; {nearest(name, _builders, most=3)} (mien models lists all)"

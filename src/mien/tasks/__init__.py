@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import create_encoder
 from mien.models.specification import TaskConfig
+from mien.plugins import enter, load_plugins
 from mien.tasks.binned import Binned
 from mien.tasks.classification import Classification
 from mien.tasks.contract import Task
@@ -27,7 +28,23 @@ __all__ = [
     "Traits",
     "create_model",
     "create_task",
+    "register_task",
 ]
+
+
+T = TypeVar("T", bound=type[Task])
+
+
+def register_task(task: T) -> T:
+    """Register a class of tasks under its ``kind``, for ``create_task``, recipes and bundles; a decorator.
+
+    ``mien.plugins`` says how tasks of other packages are found.
+
+    Raises:
+        UsageError: another task has the kind.
+    """
+    enter(TASKS, task.kind, task, "task")
+    return task
 
 
 def create_task(config: TaskConfig) -> Task:
@@ -36,6 +53,8 @@ def create_task(config: TaskConfig) -> Task:
     Raises:
         UsageError: the kind or an option is unknown, or outputs repeat a name.
     """
+    if config.kind not in TASKS:
+        load_plugins()
     if config.kind not in TASKS:
         raise UsageError(f"task {config.kind!r} is not known; there are {', '.join(sorted(TASKS))}")
     repeated = sorted({name for name in config.outputs if config.outputs.count(name) > 1})
