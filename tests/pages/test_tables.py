@@ -38,7 +38,8 @@ def test_html_escapes_and_shows_what_a_reader_needs() -> None:
     made = TABLE.html()
     assert "<b>" not in made
     assert 'class="bad">seen' in made
-    cells = [html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in re.findall(r"<td.*?</td>", made)]
+    body = made.partition("<tbody>")[2]
+    cells = [html.unescape(re.sub(r"<[^>]+>", "", cell)) for cell in re.findall(r"<t[dh].*?</t[dh]>", body)]
     assert cells[:3] == ["UAR <b>", "0.512 [0.470, 0.551]", "< 0.001"]
     assert cells[3:6] == ["a|b 50 %", "-0.010 [–]", "0.037"]
     assert cells[-2:] == ["–", "–"]
@@ -86,3 +87,11 @@ def test_long_names_break_at_their_joints_and_commands_between_words() -> None:
     line = "mien report 'a b' --out x<y"
     assert html.unescape(re.sub("<[^>]+>", "", command(line))) == line, "what is copied is what stands there"
     assert "<span>--out</span>" in command(line)
+
+
+def test_tables_scroll_in_a_box_that_the_keyboard_reaches_and_say_what_heads_what() -> None:
+    for made in (TABLE.html(), heat(("calm", "angry"), np.array([[3, 1], [0, 0]]))):
+        assert re.match(r'<div class="wide" role="region" tabindex="0" aria-label="[^"]+"><table', made)
+        assert len(re.findall("<th ", made)) == made.count('scope="col"') + made.count('scope="row"') > 2
+    assert 'aria-label="Results &amp; more"' in TABLE.html()
+    assert TABLE.html().count('scope="row"') == len(TABLE.rows)

@@ -49,8 +49,18 @@ def test_both_aggregations_by_hand(tmp_path: Path) -> None:
     assert "concatenated" in page
     assert "mean of folds" in page
     texts = [page, *(path.read_text() for path in (tmp_path / "out" / "tables").iterdir())]
-    assert len(texts) == 4
-    assert all("corpus seen in training" in text for text in texts)
+    assert len(texts) == 10
+    assert sum("corpus seen in training" in text for text in texts) == 4
+    told = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
+    each = [one["data"]["protocol"] for one in told]
+    assert list(saved["protocols"].values()) == each
+    assert list(saved["weights"].values()) == [one["weights"]["sha256"] for one in told]
+    assert saved["protocol"] == folds.digest
+    assert aggregate(folders[::-1], tmp_path / "turned").digest == folds.digest
+    assert aggregate(folders[:1], tmp_path / "first").digest != folds.digest
+    assert folds.digest in page
+    assert all(digest[:12] in page for digest in each)
+    assert all(text in page for one in told for text in one["notes"])
     with pytest.raises(UsageError, match="'000' is tested in two folds"):
         aggregate([folders[0], folders[0]], tmp_path / "twice")
 

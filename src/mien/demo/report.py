@@ -13,6 +13,7 @@ from mien.evaluation.report import interval_text
 from mien.evaluation.result import EvaluationResult
 from mien.files import complete
 from mien.pages import page as frame
+from mien.pages import scrolled
 
 PROBES = {"still": "linear probe, one still frame", "clip": "linear probe, pixels of the whole clip"}
 
@@ -79,24 +80,22 @@ def write_page(out: Outcome) -> Path:
     page = out.folder / "report.html"
     style = resources("mien.demo").joinpath("report.css").read_text("utf-8")
     figures = "".join(
-        f"<tr><td>{escape(text)}</td><td>{interval_text(result['uar']) if result else f'{value:.3f}'}</td>"
-        f"<td>{_bar(value, result)}</td></tr>"
+        _row(text, interval_text(result["uar"]) if result else f"{value:.3f}", _bar(value, result))
         for text, value, result in rows(out)
     )
-    times = "".join(
-        f"<tr><td>{escape(name)}</td><td>{seconds:.1f} s</td></tr>" for name, seconds in out.seconds.items()
-    )
+    times = "".join(_row(name, f"{seconds:.1f} s") for name, seconds in out.seconds.items())
     links = "".join(
         f'<li><a href="{escape(os.path.relpath(path, out.folder))}">{escape(text)}</a></li>'
         for text, path in _files(out)
     )
+    top = '<thead><tr><th scope="col">what</th><th scope="col">UAR</th><td></td></tr></thead>'
     n = out.pretrained["uar"].n if out.pretrained else 0
     body = f"""<h1>mien demo</h1>
 <p class=soft>A corpus of animated faces was made on this machine, faces were found and cut, an encoder was pretrained
 by masking without labels, fine-tuned with them, and judged on people who were in no part of training.</p>
 <section class=card>
 <h2>Seven expressions of unseen people: mean recall (UAR), n = {n} clips, 95 % interval by subject</h2>
-<table><tr><th>what</th><th>UAR</th><th></th></tr>{figures}</table>
+{scrolled(f"<table>{top}{figures}</table>", "Figures")}
 <p class=soft>Both trained models had the same fine-tuning budget ({_budget(out)}).
 {gain(out)} The probes say how far pixels alone
 lead.</p></section>
@@ -110,6 +109,10 @@ lead.</p></section>
     with complete(page) as part:
         part.write_text(html, encoding="utf-8")
     return page
+
+
+def _row(name: str, *cells: str) -> str:
+    return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
 def _bar(value: float, result: EvaluationResult | None) -> str:

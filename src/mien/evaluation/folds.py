@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from mien import __version__
 from mien.errors import UsageError
 from mien.evaluation.exposure import RANK, SEEN, Level
 from mien.evaluation.predictions import Predictions
@@ -17,7 +20,7 @@ from mien.evaluation.report.sources import Source, load_source
 from mien.evaluation.report.tables import seen
 from mien.evaluation.scores import Score, judge, score
 from mien.files import complete, finite, write_json
-from mien.pages import Estimate, Marked, Table, card, note, page, words
+from mien.pages import Estimate, Marked, Table, bullets, card, note, page, words
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Folds:
     Attributes:
         names: of the folds.
         clips: scored in each.
+        missed: clips of each that could not be scored.
+        protocols: digest of each fold's protocol.
+        weights: SHA-256 of the weights that were tested in each.
+        notes: what a reader of any fold's results must know.
         unit: what intervals draw.
         seen: the most that the weights of a fold have seen of the corpus, for every table.
         scores: by name of the metric.
@@ -55,10 +62,19 @@ class Folds:
 
     names: tuple[str, ...]
     clips: tuple[int, ...]
+    missed: tuple[int, ...]
+    protocols: tuple[str, ...]
+    weights: tuple[str, ...]
+    notes: tuple[str, ...]
     unit: str
     seen: Marked
     scores: dict[str, FoldScore]
     paths: dict[str, Path]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted digests of the folds' protocols: the same whatever the order of folds."""
+        return hashlib.sha256(json.dumps(sorted(self.protocols), separators=(",", ":")).encode()).hexdigest()
 
 
 def aggregate(folders: Sequence[Path], out: Path) -> Folds:
@@ -80,9 +96,19 @@ def aggregate(folders: Sequence[Path], out: Path) -> Folds:
         values = [np.nan if f is None or f["value"] is None else float(f["value"]) for f in found]
         scores[one.name] = _fold_score(one, values)
     paths = {"metrics": out / "crossvalidation.json", "report": out / "report.html"}
-    clips = tuple(len(source.predictions.clips) for source in sources if source.predictions)
-    unit = "clip" if units is None else "subject"
-    folds = Folds(tuple(source.name for source in sources), clips, unit, _seen(sources), scores, paths)
+    told: list[Any] = [source.summary for source in sources]
+    folds = Folds(
+        names=tuple(source.name for source in sources),
+        clips=tuple(len(source.predictions.clips) for source in sources if source.predictions),
+        missed=tuple(len(one["not_scored"]) for one in told),
+        protocols=tuple(one["data"]["protocol"] for one in told),
+        weights=tuple(one["weights"]["sha256"] for one in told),
+        notes=tuple(dict.fromkeys(text for one in told for text in one["notes"])),
+        unit="clip" if units is None else "subject",
+        seen=_seen(sources),
+        scores=scores,
+        paths=paths,
+    )
     _write(folds)
     return folds
 
@@ -119,38 +145,63 @@ def _fold_score(one: Score, values: Sequence[float]) -> FoldScore:
 
 
 def _write(folds: Folds) -> None:
+    tables = (_figures(folds), _rounds(folds), _tested(folds))
+    title = f"Cross-validation over {len(folds.names)} folds"
+    body = f"<h1>{title}</h1>{note('Figures speak of <em>apparent</em> emotion as annotated in this corpus.')}"
+    body += "".join(card(table.title, table.html()) for table in tables)
+    body += card("What a reader must know", bullets(folds.notes)) if folds.notes else ""
+    body += card("How it was done", words({"protocol": folds.digest, "mien": __version__}))
+    for table in tables:
+        for suffix, write in (("csv", table.csv), ("tex", table.latex), ("md", table.markdown)):
+            with complete(folds.paths["report"].parent / "tables" / f"{table.name}.{suffix}") as part:
+                part.write_text(write(), encoding="utf-8")
+    with complete(folds.paths["report"]) as part:
+        part.write_text(page(title, body), encoding="utf-8")
+    write_json(folds.paths["metrics"], summarise_folds(folds))
+
+
+def _figures(folds: Folds) -> Table:
     rows: tuple[tuple[Any, ...], ...] = tuple(
         (
             one.concatenated.title,
             Estimate(one.concatenated.value, one.concatenated.interval.low, one.concatenated.interval.high),
             Estimate(one.mean, one.low, one.high),
             one.deviation,
-            *one.folds,
         )
         for one in folds.scores.values()
     )
-    head = ("metric", "concatenated", "mean of folds", "sd of folds", *folds.names)
+    head = ("metric", "concatenated", "mean of folds", "sd of folds")
     said = (
         f"Concatenated: all test clips judged at once, 95 % interval by {folds.unit}. Mean of folds: every fold counts "
         "alike, 95 % interval by Student's t over folds, which share training clips: too narrow. Say which you cite."
     )
-    table = Table("crossvalidation", "Cross-validation", head, rows, said, (SEEN, folds.seen))
-    facts = {name: f"{count} clips" for name, count in zip(folds.names, folds.clips, strict=True)}
-    title = f"Cross-validation over {len(folds.names)} folds"
-    body = f"<h1>{title}</h1>{note('Figures speak of <em>apparent</em> emotion as annotated in this corpus.')}"
-    body += card(table.title, table.html()) + card("Folds", words(facts))
-    for suffix, write in (("csv", table.csv), ("tex", table.latex), ("md", table.markdown)):
-        with complete(folds.paths["report"].parent / "tables" / f"crossvalidation.{suffix}") as part:
-            part.write_text(write(), encoding="utf-8")
-    with complete(folds.paths["report"]) as part:
-        part.write_text(page(title, body), encoding="utf-8")
-    write_json(folds.paths["metrics"], summarise_folds(folds))
+    return Table("crossvalidation", "Cross-validation", head, rows, said, (SEEN, folds.seen))
+
+
+def _rounds(folds: Folds) -> Table:
+    """Every fold by itself: many folds make a long table, which paper and telephones take better than a wide one."""
+    columns = (folds.names, folds.clips, folds.missed, *(one.folds for one in folds.scores.values()))
+    titles = (one.concatenated.title for one in folds.scores.values())
+    return Table("folds", "Folds", ("fold", "clips", "not scored", *titles), tuple(zip(*columns, strict=True)))
+
+
+def _tested(folds: Folds) -> Table:
+    """Which clips each fold was judged on, by which weights."""
+    columns = zip(folds.names, folds.protocols, folds.weights, strict=True)
+    rows = tuple((name, protocol[:12], weights[:12]) for name, protocol, weights in columns)
+    said = "The first 12 digits of each digest; crossvalidation.json has all 64."
+    return Table("protocols", "Protocols and weights", ("fold", "protocol", "weights (SHA-256)"), rows, said)
 
 
 def summarise_folds(folds: Folds) -> dict[str, Any]:
     """Plain data; what is undefined is None."""
     values: dict[str, Any] = {
         "folds": dict(zip(folds.names, folds.clips, strict=True)),
+        "not_scored": dict(zip(folds.names, folds.missed, strict=True)),
+        "protocol": folds.digest,
+        "protocols": dict(zip(folds.names, folds.protocols, strict=True)),
+        "weights": dict(zip(folds.names, folds.weights, strict=True)),
+        "notes": folds.notes,
         "unit": folds.unit,
         SEEN: folds.seen.text,
         "scores": {name: asdict(one) for name, one in folds.scores.items()},

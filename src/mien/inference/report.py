@@ -18,7 +18,7 @@ from mien.inference import charts
 from mien.inference.colours import class_colour, face_colour
 from mien.inference.timeline import NOBODY, FileInfo, Timeline
 from mien.models.abstention import NO_FACE
-from mien.pages import FOOTER, page
+from mien.pages import FOOTER, page, scrolled
 
 _NOTE = (
     "These curves show <em>apparent</em> emotion: how a face (and voice, where it was used) may look to an observer, "
@@ -157,11 +157,13 @@ def _chart(drawing: str, scale: Sequence[str], series: charts.Series, names: Seq
         "values": [[None if np.isnan(value) else round(float(value), 3) for value in row] for row in series.values],
     }
     marks = "".join(f"<span>{mark}</span>" for mark in scale)
+    label = f"Course over time of {', '.join(names)}; the arrow keys read off a moment"
     # the scale stands beside the tall plot only; the ribbon below it has none
     return (
         f'<div class="chart" data-order="{order}" data-values="{escape(json.dumps(data, separators=(",", ":")))}">'
-        f'<div class="scale">{marks}</div><div class="plot">{drawing}<div class="cursor"></div></div>'
-        f'{_times(series.duration)}<div class="readout"></div></div>'
+        f'<div class="scale">{marks}</div><div class="plot" role="group" tabindex="0" aria-label="{escape(label)}">'
+        f'{drawing}<div class="cursor"></div></div>{_times(series.duration)}'
+        f'<div class="readout" aria-live="polite"></div></div>'
     )
 
 
@@ -190,7 +192,7 @@ def _class_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
     """Mean probability and share of the seen rows per class."""
     seen = rows[rows["prediction"].notna()]
     lines = "".join(
-        f"<tr><td>{_key(k, name)}</td><td>{_number(seen[name].mean())}</td>"
+        f'<tr><th scope="row">{_key(k, name)}</th><td>{_number(seen[name].mean())}</td>'
         f"<td>{_number(100 * (seen['prediction'] == name).mean(), 0)} %</td></tr>"
         for k, name in enumerate(names)
     )
@@ -202,7 +204,8 @@ def _value_table(rows: pd.DataFrame, names: Sequence[str]) -> str:
     for k, name in enumerate(names):
         values = rows[name].dropna()
         cells = (values.mean(), values.std(ddof=0), values.min(), values.max())
-        lines += f"<tr><td>{_key(k, name)}</td>{''.join(f'<td>{_number(cell)}</td>' for cell in cells)}</tr>"
+        told = "".join(f"<td>{_number(cell)}</td>" for cell in cells)
+        lines += f'<tr><th scope="row">{_key(k, name)}</th>{told}</tr>'
     return _table(("output", "mean", "spread (sd)", "lowest", "highest"), lines)
 
 
@@ -211,5 +214,5 @@ def _number(value: float, digits: int = 2) -> str:
 
 
 def _table(head: Sequence[str], lines: str) -> str:
-    titles = "".join(f"<th>{title}</th>" for title in head)
-    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
+    titles = "".join(f'<th scope="col">{title}</th>' for title in head)
+    return scrolled(f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>", f"Table of {head[0]}")

@@ -5,7 +5,7 @@ A page holds everything it needs (style, pictures, script), loads nothing from e
 
 from mien.pages.frame import FOOTER, page
 from mien.pages.parts import bullets, card, chapter, command, contents, grid, heat, image, note, sheet, words
-from mien.pages.tables import Estimate, Marked, PValue, Table, number
+from mien.pages.tables import Estimate, Marked, PValue, Table, number, scrolled
 
 __all__ = [
     "FOOTER",
@@ -24,6 +24,7 @@ __all__ = [
     "note",
     "number",
     "page",
+    "scrolled",
     "sheet",
     "words",
 ]

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from mien.pages.tables import Marked, breakable, caption
+from mien.pages.tables import Marked, breakable, caption, scrolled
 
 FEW = 3  # boxes that a reader oversees without links to them
 _TYPES = {
@@ -101,10 +101,9 @@ def heat(
         shares = [value / total if total else np.nan for value in line]
         cells = "".join(_heat_cell(value, share) for value, share in zip(line, shares, strict=True))
         lines += f'<tr><th scope="row">{escape(name)} <i>{total:g}</i></th>{cells}</tr>'
-    return (
-        f'<div class="wide"><table class="heat">{caption(mark)}<thead><tr><th class="corner">{rows} ↓ {columns} →</th>'
-        f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
+    corner = f'<th scope="col" class="corner">{rows} ↓ {columns} →</th>'
+    body = f"<thead><tr>{corner}{head}</tr></thead><tbody>{lines}</tbody>"
+    return scrolled(f'<table class="heat">{caption(mark)}{body}</table>', f"{rows} against {columns}")
 
 
 def _anchor(title: str) -> str:

@@ -90,11 +90,11 @@ class Table:
 
     def html(self) -> str:
         """A table that scrolls on a narrow screen, without its title."""
-        head = "".join(f"<th>{breakable(name)}</th>" for name in self.head)
-        lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in self.rows)
+        head = "".join(f'<th scope="col">{breakable(name)}</th>' for name in self.head)
+        lines = "".join(f"<tr>{_row_head(row[0])}{''.join(map(_cell, row[1:]))}</tr>" for row in self.rows)
         note = f'<p class="soft">{escape(self.note)}</p>' if self.note else ""
         table = f"<table>{caption(self.mark)}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
-        return f'<div class="wide">{table}</div>{note}'
+        return f"{scrolled(table, self.title)}{note}"
 
     def csv(self) -> str:
         """Full precision; a figure with an interval takes three columns (``x``, ``x low``, ``x high``)."""
@@ -140,6 +140,16 @@ class Table:
         return "\n".join([f"**{self.title}**{said}\n", *rows, *note]) + "\n"
 
 
+def scrolled(html: str, name: str) -> str:
+    """HTML in a box that scrolls by itself where it is wider than the page, with the keyboard, too.
+
+    Args:
+        html: what may be wide.
+        name: of the box, for readers who do not see it.
+    """
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{escape(name)}">{html}</div>'
+
+
 def caption(mark: tuple[str, Marked] | None) -> str:
     """A table's mark as HTML; empty without one."""
     if mark is None:
@@ -152,6 +162,11 @@ def text(value: Value) -> str:
     if value is None:
         return "–"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _row_head(value: Value) -> str:
+    """The first cell of a row, which says what the row is."""
+    return _cell(value).replace("<td", '<th scope="row"', 1).removesuffix("</td>") + "</th>"
 
 
 def _cell(value: Value) -> str:

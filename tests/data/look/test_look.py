@@ -27,7 +27,7 @@ def test_page_of_a_corpus(tiny_corpus: Manifest, tmp_path: Path) -> None:
     assert "Lengths and sizes are those of 3 drawn clips" in text
     assert text.count("<figure>") == 2
     for label, count in tiny_corpus.frame["label"].value_counts().items():
-        assert f"<td>{label}</td>" in text
+        assert f'<th scope="row">{label}</th>' in text
         assert f"<td>{count}</td><td>{100 * count / 14:.1f} %</td>" in text
     assert "Parts share no people, groups or files." in text
     assert "valence" in text
@@ -90,7 +90,7 @@ def test_a_public_corpus_goes_by_its_own_names(tiny_corpus: Manifest) -> None:
     html = look(Manifest(frame, tiny_corpus.root), LookSettings(pictures=3, files=3)).html()
     assert html.index("Classes: label") < html.index("Classes: sex")
     assert "Classes: corpus" not in html
-    assert "<th>fold 2</th>" in html
+    assert '<th scope="col">fold 2</th>' in html
     assert "/raw/" not in html
     assert html.count(" · take/") == 6  # below the picture, and for who cannot see it
     hashed = frame.assign(id=[f"{at:016x}" for at in range(14)])

@@ -12,7 +12,7 @@ from mien.data.manifest import COLUMNS, Manifest
 from mien.data.protocol import PARTS, Protocol
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
-from mien.pages import Table, bullets
+from mien.pages import Table, bullets, scrolled
 
 _QUALITY = {
     "face_size": ("Size of the face", "px"),
@@ -42,11 +42,13 @@ def balance(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
         for name, count in counts.most_common():
             bar = f'<span class="bar" style="width:{100 * count / most:.1f}%"></span>'
             cells = "".join(f"<td>{inside[name, part]:,}</td>" for part in names)
-            lines += f'<tr><td>{escape(name)}</td><td class="bars" style="text-align:left">{bar}</td>'
+            lines += f'<tr><th scope="row">{escape(name)}</th><td class="bars" style="text-align:left">{bar}</td>'
             lines += f"<td>{count:,}</td><td>{100 * count / len(frame):.1f} %</td>{cells}</tr>"
-        head = "".join(f"<th>{escape(_part(by, name))}</th>" for name in names)
-        top = f"<tr><th>{escape(column)}</th><th class='bars'></th><th>clips</th><th>share</th>{head}</tr>"
-        table = f'<div class="wide plain"><table><thead>{top}</thead><tbody>{lines}</tbody></table></div>'
+        heads = (column, "clips", "share", *(_part(by, name) for name in names))
+        own, *others = (f'<th scope="col">{escape(title)}</th>' for title in heads)
+        top = f'<tr>{own}<td class="bars"></td>{"".join(others)}</tr>'
+        whole = scrolled(f"<table><thead>{top}</thead><tbody>{lines}</tbody></table>", f"Classes: {column}")
+        table = f'<div class="plain">{whole}</div>'
         text = f"The largest class has {most / least:.3g} times the clips of the smallest."
         text = text if most > least else "All classes have the same number of clips."
         yield f"Classes: {column}", f'{table}<p class="soft">{text}</p>'
