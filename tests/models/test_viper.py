@@ -9,6 +9,7 @@ from torch import Tensor
 from mien.errors import MienError, UsageError
 from mien.models import create_encoder
 from mien.models.registry import inputs_for
+from mien.models.viper import PerceiverLayer
 
 
 def streams(steps: int = 8) -> dict[str, Tensor]:
@@ -68,3 +69,26 @@ def test_named_streams_replace_the_registered_ones() -> None:
     told = inputs_for("viper_test", {"streams": {"visual": 64, "mfcc": 40}}).streams
     assert [(stream.name, stream.width, stream.steps) for stream in told] == [("visual", 64, 32), ("mfcc", 40, 32)]
     assert inputs_for("viper_va", {}).streams[0].width == 768
+
+
+@torch.no_grad()
+def test_dropout_takes_single_weights_of_attention_and_nothing_else() -> None:
+    """Even weights over ten steps and values of one: what comes out counts those that were kept, doubled."""
+    torch.manual_seed(0)
+    layer, seen = PerceiverLayer(8, 2, 6, dropout=0.5).train(), []
+    latents, context = torch.randn(3, 40, 8), torch.randn(3, 10, 6)
+    layer.query.weight.zero_()
+    layer.query.bias.zero_()
+    layer.value.weight.zero_()
+    layer.value.bias.fill_(1.0)
+    layer.out.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
+    layer(latents, context)
+    kept = seen[0].unflatten(-1, (2, 3)) / 0.2
+    torch.testing.assert_close(kept, kept.round(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(kept, kept[..., :1].expand_as(kept))
+    counts = kept[..., 0].round().flatten()
+    assert set(counts.tolist()) >= {3.0, 4.0, 5.0, 6.0, 7.0}
+    assert 4.5 < counts.mean() < 5.5
+    assert not torch.equal(kept[..., 0, 0], kept[..., 1, 0]), "every head draws its own"
+    layer.value.bias.zero_()
+    torch.testing.assert_close(layer(latents, context), layer.eval()(latents, context), rtol=0, atol=0)

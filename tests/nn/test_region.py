@@ -58,3 +58,38 @@ def test_shared_attention_is_one_module() -> None:
     sizes = [sum(p.numel() for p in block.parameters()) for block in (separate, third, all_)]
     attention = sum(p.numel() for p in separate.local_attention.parameters())
     assert sizes == [sizes[0], sizes[0] - attention, sizes[0] - 2 * attention]
+
+
+@torch.no_grad()
+def test_stochastic_depth_is_drawn_by_region_within_regions_and_by_clip_between_them() -> None:
+    """A dropped branch leaves its tokens as they are: whole regions in the local and the last step, whole clips in the
+    global one and the exchange."""
+    torch.manual_seed(0)
+    clips, regions, tokens = 3, 4, torch.randn(3, 4, 6, 16)
+    reached: dict[str, set[tuple[int, ...]]] = {"local": set(), "global": set(), "exchange": set(), "mlp": set()}
+    block = RegionBlock(16, 2, drop_path=0.5).train()
+    for part, shape in (("local", (clips * regions,)), ("global", (clips,)), ("exchange", (clips,)), ("mlp", (12,))):
+        for name, projection in (
+            ("local", block.local_attention.out),
+            ("global", block.global_attention.out),
+            ("exchange", block.exchange_attention.out),
+            ("mlp", block.mlp.contract),
+        ):
+            projection.weight.zero_()
+            projection.bias.fill_(1.0 if name == part else 0.0)  # a branch that adds one wherever it is not dropped
+        for _ in range(20):
+            added = block(tokens) - tokens
+            kept = added[:, :, 0] if part in ("local", "global", "mlp") else added[:, :, 1]
+            drawn = kept.flatten(0, 1) if shape[0] > clips else kept[:, 0]
+            if shape[0] == clips:
+                torch.testing.assert_close(kept, kept[:, :1].expand_as(kept))
+            assert ((drawn.abs() < 1e-5) | ((drawn - 2).abs() < 1e-5)).all(), "dropped, or doubled at a rate of a half"
+            reached[part].add(tuple((drawn[:, 0] > 1).tolist()))
+            if part == "global":
+                assert not added[:, :, 1:].any()
+            if part == "exchange":
+                assert not added[:, :, 0].any()
+                torch.testing.assert_close(added[:, :, 1:], added[:, :1, 1:2].expand(-1, regions, 5, -1))
+    assert all(len(patterns) > 3 for patterns in reached.values())
+    for part in ("local", "mlp"):
+        assert any(len(set(pattern[:regions])) == 2 for pattern in reached[part]), "regions of a clip fare differently"

@@ -90,6 +90,11 @@ class MAEDFER(TubeletEncoder):
         self.blocks = nn.ModuleList(RegionBlock(dim, heads, drop_path=rate, **options) for rate in rates)
         self.initialise()
 
+    def initialise_masked(self) -> None:
+        """See ``TubeletEncoder``; region tokens start as the mask token does, cut at one deviation."""
+        super().initialise_masked()
+        nn.init.trunc_normal_(self.region_tokens, std=0.02, a=-0.02, b=0.02)
+
     def through_blocks(self, regions: Tensor) -> Tensor:
         """Tokens by region ``(B, n, S, D)`` → ``(B, n, 1 + S, D)``: the region's own token comes first."""
         if regions.shape[1] != self.region_tokens.shape[0]:

@@ -82,6 +82,10 @@ class TubeletEncoder(Encoder):
         else:
             normal_linears(self)
 
+    def initialise_masked(self) -> None:
+        """Start values for masked pretraining."""
+        xavier_linears(self)
+
     def embed(self, video: Tensor, keep: Tensor | None = None) -> Tensor:
         """Video ``(B, C, T, H, W)`` → tokens with positions ``(B, N, D)``, or only those at ``keep`` ``(B, K)``."""
         if video.ndim != 5 or video.shape[1] != self.channels:

@@ -126,7 +126,7 @@ class MaskedAutoencoder(Pretext):
         self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, 1, decoder.dim), std=0.02, a=-0.02, b=0.02))
         self.positions = SinusoidPositions(encoder.positions.table.shape[1], decoder.dim)
         self.decoder = Decoder(decoder, outputs, **block)
-        xavier_linears(self.encoder)
+        self.encoder.initialise_masked()
         xavier_linears(self.decoder)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
