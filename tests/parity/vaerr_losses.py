@@ -175,6 +175,8 @@ def loss(data: dict[str, Any]) -> None:
 
 def clusters(data: dict[str, Any], pred: Tensor, truth: Tensor) -> None:
     parts = data.get("parts", {})
+    if not parts and "kmeans" not in data:
+        return
     for name, one in told(pred, truth).items():
         term = costs()
         if f"mean_cost_{name}" in parts:
