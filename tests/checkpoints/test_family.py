@@ -203,6 +203,8 @@ def test_files_that_do_not_fit_are_refused(
         ("svfap", {"constructor": "vit_base"}, "no SVFAP model"),
         ("svfap", SVFAP | {"colour": 1}, "no argument colour"),
         ("svfap", SVFAP_PRETRAINING | {"use_learnable_pos_emb": True}, "learned positions"),
+        ("svfap", SVFAP_PRETRAINING | {"decoder_num_classes": 10}, "1536 values"),
+        ("maedfer", MAEDFER_PRETRAINING | {"decoder_num_classes": 10}, "1536 values"),
         ("maedfer", {"registered_name": "vit_large"}, "no MAE-DFER model"),
         ("maedfer", MAEDFER | {"lg_colour": 1}, "no argument lg_colour"),
         ("maedfer", MAEDFER | {"init_values": 0.1}, "layer scale"),
@@ -216,6 +218,13 @@ def test_published_arguments_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         get_converter(system).plan_arguments(arguments)
+
+
+@pytest.mark.parametrize(("system", "arguments"), [("svfap", SVFAP), ("maedfer", MAEDFER), ("videomae", {"depth": 2})])
+def test_arguments_of_nothing_are_the_published_defaults(system: str, arguments: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(("init_values", "qk_scale", "drop_path_rate"))
+    converter = get_converter(system)
+    assert converter.plan_arguments(arguments | nothing) == converter.plan_arguments(arguments)
 
 
 def test_the_motion_branch_starts_anew_beside_a_pretrained_encoder() -> None:

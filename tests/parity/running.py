@@ -86,6 +86,13 @@ def predictions(model: nn.Module, plan: Plan, inputs: Mapping[str, Tensor]) -> T
     return outputs.flatten(1)
 
 
+def compare_output(output: Tensor, data: Mapping[str, Any]) -> None:
+    """What a model gives, its fingerprint and, where the case holds it, all of it."""
+    assert_summary(output, data["output"], FORWARD, "output")
+    if "output_full" in data:
+        close(output.numpy(), data["output_full"], FORWARD, FORWARD * output.abs().max().item(), "whole output")
+
+
 def watch(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """What each module returns, once the model has run."""
     seen: dict[str, Tensor] = {}

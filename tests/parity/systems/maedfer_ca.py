@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 from tests.parity.collect import Case
-from tests.parity.compare import FORWARD, assert_summary, close
+from tests.parity.compare import FORWARD
 from tests.parity.detweights import input_for
 from tests.parity.running import (
     build,
     compare_all,
     compare_layers,
+    compare_output,
     compare_supervised,
     compare_training_mode,
     filled,
@@ -57,8 +58,7 @@ def finetuned(data: dict[str, Any], antialias: bool) -> None:
         seen["fused feature entering the head"] = model.encoder.forward_features({"video": video}).pooled
         seen["motion image = temporal mean minus first frame (B,3,160,160)"] = motion_picture(video)
     compare_all(data["intermediates"], seen, FORWARD)
-    assert_summary(output, data["output"], FORWARD, "output")
-    close(output.numpy(), data["output_full"], FORWARD, FORWARD * output.abs().max().item(), "whole output")
+    compare_output(output, data)
     if "training" in data:
         compare_supervised(model, CONVERTER, plan, video, data["training"])
     if "train_mode_forward" in data:

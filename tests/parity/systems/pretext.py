@@ -249,7 +249,7 @@ def train_step(data: dict[str, Any]) -> None:
     settings = settings_of(kwargs)
     decay = settings.weight_decay
     pretext = dino_of(
-        head_in(data["state"]),
+        head_in(data["state"]) | {"norm_last_layer": kwargs.get("norm_last_layer", True)},
         data["state"],
         momentum=kwargs["momentum_teacher"],
         freeze_last_layer=kwargs["freeze_last_layer"],

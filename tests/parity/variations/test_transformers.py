@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.parity.collect import Case
 from tests.parity.reference import tubelets
 from tests.parity.reference.weights import Weights, fingerprint
 from tests.parity.test_parity import run_whole
-from tests.parity.variations.common import case_of, clips, gradients
+from tests.parity.variations.common import NOWHERE, case_of, clips, gradients
 
 SMALL = {"img_size": 64, "patch_size": 16, "embed_dim": 48, "num_heads": 4, "qkv_bias": True, "num_classes": 5}
 VIT = {"cls": "VisionTransformer", "norm_eps": 1e-6, "depth": 2, "all_frames": 8, "tubelet_size": 2, **SMALL}
@@ -101,3 +102,35 @@ def test_finetuned_transformers(name: str) -> None:
 
 
 PATCHES = "patch tokens before position encoding (B,N,C)"
+
+
+LAYERS: dict[str, tuple[str, dict[str, Any], float]] = {
+    "shallow": ("videomae", VIT | {"depth": 3, "init_values": 0.1}, 0.7),
+    "learned positions": ("videomae", VIT | {"depth": 1, "use_learnable_pos_emb": True}, 0.5),
+    "first token, no bias": ("videomae", VIT | {"use_mean_pooling": False, "qkv_bias": False}, 0.9),
+    "regions": ("maedfer", LGI | {"depth": 4}, 0.65),
+    "joint": ("maedfer", VIT | {"depth": 2, "attn_type": "joint"}, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@torch.no_grad()
+def test_layers_and_decay(name: str) -> None:
+    """Embedding and positions are layer 0, block i is layer i + 1, everything else the last; vectors, biases, learned
+    positions and region tokens are not decayed."""
+    system, kwargs, rate = LAYERS[name]
+    w, depth = Weights(), kwargs["depth"]
+    tubelets.finetuned(w, kwargs, clips(name, 8, 64, count=1).double(), {})
+    told = {}
+    for key, value in w.made.items():
+        layer = depth + 1
+        if key.startswith(("patch_embed.", "pos_embed")):
+            layer = 0
+        elif key.startswith("blocks."):
+            layer = int(key.split(".")[1]) + 1
+        plain = value.ndim == 1 or key.endswith(".bias") or key in ("pos_embed", "lg_region_tokens")
+        told[key] = [layer, rate ** (depth + 1 - layer), 0.0 if plain else 0.05]
+    table: dict[str, Any] = {"values": [rate ** (depth + 1 - layer) for layer in range(depth + 2)], "parameters": told}
+    if system == "maedfer":
+        table = {"a table": table | {"rate": rate, "weight_decay": 0.05}}
+    run_whole(Case(system, "layer_decay", table, NOWHERE))

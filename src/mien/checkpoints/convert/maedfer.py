@@ -10,7 +10,13 @@ from torch import Tensor
 
 from mien.checkpoints.convert.base import Converter, Plan, heads_of, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
-from mien.checkpoints.convert.videomae import ENCODER_ARGUMENTS, block_rules, decoder_rules
+from mien.checkpoints.convert.videomae import (
+    ENCODER_ARGUMENTS,
+    block_rules,
+    decoder_rules,
+    leave_out_classes,
+    taken,
+)
 from mien.errors import MienError, UsageError
 from mien.models.maedfer import MAEDFER
 from mien.models.videomae import VideoMAE
@@ -175,7 +181,7 @@ def _encoder_arguments(rest: dict[str, Any], prefix: str, released: bool) -> tup
 
     ``released`` asks for the order of tokens in which the published code left them.
     """
-    arguments = {ours: rest.pop(theirs, default) for theirs, (ours, default) in ENCODER_ARGUMENTS.items()}
+    arguments = taken(rest, ENCODER_ARGUMENTS)
     arguments |= {
         "frames": rest.pop("all_frames", 16),
         "channels": rest.pop(f"{prefix}in_chans", 3),
@@ -231,9 +237,8 @@ def _pretraining(given: Mapping[str, Any]) -> Plan:
     rest = dict(given)
     if rest.pop("use_learnable_pos_emb", False):
         raise UsageError("learned positions do not work in published MAE-DFER pretraining; use fixed ones")
-    for unused in ("encoder_num_classes", "decoder_num_classes", "num_classes"):
-        rest.pop(unused, None)
     model, arguments = _encoder_arguments(rest, "encoder_", released=True)
+    leave_out_classes(rest, arguments)
     pretext = {
         "decoder_dim": rest.pop("decoder_embed_dim", 512),
         "decoder_heads": rest.pop("decoder_num_heads", 8),

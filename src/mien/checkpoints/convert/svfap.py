@@ -10,7 +10,7 @@ from torch import Tensor
 from mien.checkpoints.convert.base import Converter, Plan, heads_of, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
 from mien.checkpoints.convert.videomae import ENCODER_ARGUMENTS as VIT_ARGUMENTS
-from mien.checkpoints.convert.videomae import block_rules, decoder_rules
+from mien.checkpoints.convert.videomae import block_rules, decoder_rules, leave_out_classes, taken
 from mien.errors import MienError, UsageError
 from mien.models.svfap import SVFAP
 
@@ -157,7 +157,7 @@ def _bottlenecks(state: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]:
 
 
 def _encoder_arguments(rest: dict[str, Any], dim: str, heads: str) -> dict[str, Any]:
-    arguments = {ours: rest.pop(theirs, default) for theirs, (ours, default) in ENCODER_ARGUMENTS.items()}
+    arguments = taken(rest, ENCODER_ARGUMENTS)
     arguments |= {"dim": rest.pop(dim, 768), "heads": rest.pop(heads, 12), "channels": rest.pop("in_chans", 3)}
     return arguments | {name: tuple(arguments[name]) for name in ("depths", "bottlenecks")}
 
@@ -183,9 +183,8 @@ def _pretraining(given: Mapping[str, Any]) -> Plan:
     rest = dict(given)
     if rest.pop("use_learnable_pos_emb", False):
         raise UsageError("learned positions do not work in published SVFAP pretraining; use fixed ones")
-    for unused in ("encoder_num_classes", "decoder_num_classes", "num_classes"):
-        rest.pop(unused, None)
     arguments = _encoder_arguments(rest, "encoder_embed_dim", "encoder_num_heads")
+    leave_out_classes(rest, arguments)
     arguments["pretraining"] = rest.pop("forward", "corrected")
     pretext = {
         "decoder_dim": rest.pop("decoder_embed_dim", 512),

@@ -148,6 +148,22 @@ def _registered(name: str) -> dict[str, Any]:
     return fixed | encoder | {"decoder_embed_dim": decoder.dim, "decoder_num_heads": decoder.heads}
 
 
+def taken(rest: dict[str, Any], known: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """Take what ``known`` names out of ``rest``: our name → value, the published default where there is none."""
+    values = {ours: (rest.pop(theirs, None), default) for theirs, (ours, default) in known.items()}
+    return {name: default if value is None else value for name, (value, default) in values.items()}
+
+
+def leave_out_classes(rest: dict[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Take numbers of classes out of a pretraining model's arguments, which has none but the values of a tubelet."""
+    outputs = rest.pop("decoder_num_classes", None)
+    wanted = arguments["channels"] * arguments["tubelet"] * arguments["patch"] ** 2
+    if outputs not in (None, wanted):
+        raise UsageError(f"decoder_num_classes {outputs} is not the {wanted} values of a tubelet")
+    for unused in ("encoder_num_classes", "num_classes"):
+        rest.pop(unused, None)
+
+
 def _plan_finetuned(given: Mapping[str, Any]) -> Plan:
     rest = dict(given)
     arguments = _encoder_arguments(rest, ("embed_dim", "depth", "num_heads"), "in_chans")
@@ -176,12 +192,8 @@ def _plan_pretraining(given: Mapping[str, Any]) -> Plan:
         "decoder_heads": rest.pop("decoder_num_heads", 8),
         "decoder_depth": rest.pop("decoder_depth", 8),
     }
-    outputs = rest.pop("decoder_num_classes", None)
-    wanted = arguments["channels"] * arguments["tubelet"] * arguments["patch"] ** 2
-    if outputs not in (None, wanted):
-        raise UsageError(f"decoder_num_classes {outputs} is not the {wanted} values of a tubelet")
-    for unused in ("encoder_num_classes", "num_classes", "in_chans"):
-        rest.pop(unused, None)
+    leave_out_classes(rest, arguments)
+    rest.pop("in_chans", None)
     _refuse(rest)
     model = _name(arguments)
     return Plan("pretraining", model, _telling(model, arguments), pretext=pretext)
@@ -189,7 +201,7 @@ def _plan_pretraining(given: Mapping[str, Any]) -> Plan:
 
 def _encoder_arguments(rest: dict[str, Any], sizes: tuple[str, str, str], channels: str) -> dict[str, Any]:
     """Take what concerns the encoder out of ``rest``."""
-    arguments = {ours: rest.pop(theirs, default) for theirs, (ours, default) in ENCODER_ARGUMENTS.items()}
+    arguments = taken(rest, ENCODER_ARGUMENTS)
     dim, depth, heads = (rest.pop(name, default) for name, default in zip(sizes, (768, 12, 12), strict=True))
     return arguments | {
         "dim": dim,
