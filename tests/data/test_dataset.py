@@ -220,7 +220,7 @@ def test_refusals_before_anything_is_read(corpus: Manifest, tmp_path: Path) -> N
         ClipDataset(corpus, ["nobody"], INPUTS, RandomWindow(), TRAIN)
     spec = TargetSpec(("valence",), level="frame")
     without = Manifest(corpus.frame.drop(columns="labels"), corpus.root)
-    with pytest.raises(UsageError, match="no column 'labels'"):
+    with pytest.raises(UsageError, match="need the column 'labels'"):
         dataset(without, targets=spec)
     with pytest.raises(UsageError, match="which does not exist"):
         dataset(Manifest(corpus.frame, tmp_path), targets=spec)

@@ -150,8 +150,12 @@ def test_cross_validation_needs_subjects() -> None:
     ("columns", "choice", "message"),
     [
         ({"subject": ["a", "b"]}, {}, "no column 'split'"),
-        ({"split": ["train", "holdout"]}, {}, "row 'r01' has split 'holdout'"),
-        ({"subject": ["a", None, "b", "c", "d"]}, {"by": "subject", "fold": 0, "folds": 2}, "row 'r01' has no subject"),
+        ({"split": ["train", "holdout"]}, {}, r"row 2 \(.*\) has split 'holdout'"),
+        (
+            {"subject": ["a", None, "b", "c", "d"]},
+            {"by": "subject", "fold": 0, "folds": 2},
+            r"row 2 \(.*\) has no subject",
+        ),
         ({"subject": ["a", "b"]}, {"by": "subject", "fold": 0, "folds": 3}, r"2 subject\(s\) cannot make 3 folds"),
         ({"subject": list("abcde")}, {"by": "subject", "fold": 5}, "fold 5 does not exist; 5 folds are 0..4"),
     ],

@@ -104,7 +104,7 @@ def _classes_at(
     values = table.set_index("time")[spec.columns[0]]
     codes = np.full(len(values), UNLABELLED, dtype=np.int64)
     given = values.notna().to_numpy()
-    codes[given] = class_indices(values[given], spec.classes, str(path))
+    codes[given] = class_indices(values[given], spec.classes, lambda time: f"{path}: time {time:g}")
     left, right, weight = _neighbours(at, times)
     result = codes[np.where(weight < 0.5, left, right)]
     result[~_covered(at, times)] = UNLABELLED

@@ -253,11 +253,15 @@ def _frames_of(truth: Tensor, view: View) -> Tensor:
 
 
 def _need_label_files(manifest: Manifest, ids: Sequence[str]) -> None:
-    manifest.column("labels", ids)
+    if not manifest.has("labels"):
+        raise UsageError(
+            f"{manifest.name}: targets per frame (task.level=frame) need the column 'labels', a CSV of values over "
+            "time for each clip; for one value per clip set task.level=clip"
+        )
     for id_ in ids:
         row = manifest.row(id_)
         if row.labels is None or (row.extent is None and not row.labels.is_file()):
             given = "names no label file" if row.labels is None else f"names {row.labels}, which does not exist"
-            raise UsageError(f"{manifest.name}: row {id_!r} {given}; per-frame targets need the column 'labels'")
+            raise UsageError(f"{manifest.place(id_)} {given}; targets per frame need one for every clip")
         if not has_clock(row):
             raise UsageError(f"{row.path}: a folder of frames has no clock; per-frame targets need the column 'fps'")

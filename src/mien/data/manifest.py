@@ -170,6 +170,11 @@ class Manifest:
         rows = self.frame if ids is None else self.frame.iloc[self.positions(ids)]
         return pd.Series(rows[column].to_numpy(), index=pd.Index(rows["id"]), name=column)
 
+    def place(self, id_: str) -> str:
+        """Where a row stands, for messages: ids are often digests that stand nowhere in the user's own table."""
+        at = int(self.positions([id_])[0])
+        return f"{self.name}: row {at + 1} ({self.frame['path'].iloc[at]})"
+
     def row(self, id_: str) -> Row:
         """The row with an id, paths resolved."""
         try:

@@ -121,7 +121,7 @@ def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[
     odd = known.isna() & values.notna()
     if odd.any():
         id_, value = values.index[odd][0], values[odd].iloc[0]
-        raise UsageError(f"{manifest.name}: row {id_!r} has split {value!r}; use train, validation, test or nothing")
+        raise UsageError(f"{manifest.place(id_)} has split {value!r}; use train, validation, test or nothing")
     return {part: values.index[known == part].to_numpy(dtype=object).tolist() for part in PARTS}
 
 
@@ -159,7 +159,7 @@ def _by_subjects(manifest: Manifest, settings: ProtocolSettings) -> dict[str, li
     subjects = _required(manifest, "subject", "or use the manifest's own split (by split)")
     if subjects.isna().any():
         row = subjects.index[subjects.isna()][0]
-        raise UsageError(f"{manifest.name}: row {row!r} has no subject; folds of subjects need one in every row")
+        raise UsageError(f"{manifest.place(str(row))} has no subject; folds of subjects need one in every row")
     units = _units(manifest, subjects)
     fold_of = _balanced_folds(units, settings)
     return _parts_of(units.map(fold_of), settings)
@@ -198,7 +198,7 @@ def _by_names(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     for id_, name in subjects.items():
         if pd.isna(name):
-            raise UsageError(f"{manifest.name}: row {id_!r} has no subject; by='named' needs one in every row")
+            raise UsageError(f"{manifest.place(str(id_))} has no subject; by='named' needs one in every row")
         parts[roles.get(_plain(str(name)), "train")].append(str(id_))
     return parts
 

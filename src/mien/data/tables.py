@@ -120,13 +120,17 @@ def _read_csv(path: Path | HeldFile, separator: str) -> pd.DataFrame:
 
 
 def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns of text that are numbers with a decimal comma made numbers."""
+    """The table with decimal commas made points in columns that mostly hold numbers.
+
+    A word among them stays, so that messages name it and not the first number.
+    """
     for name in table.columns.difference([*TEXT_COLUMNS]):
         if not pd.api.types.is_numeric_dtype(table[name]):
             text = table[name].astype("str").str.strip().where(table[name].notna())
-            given = text.dropna()
-            if len(given) and given.str.fullmatch(_DECIMAL).all():
-                table[name] = pd.to_numeric(text.str.replace(",", "."))
+            decimal = text.str.fullmatch(_DECIMAL).fillna(False).astype(bool)
+            if decimal.sum() > 0.5 * text.notna().sum():
+                points = text.where(~decimal, text.str.replace(",", "."))
+                table[name] = pd.to_numeric(points) if decimal.sum() == text.notna().sum() else points
     return table
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from mien.data.manifest import Manifest
 from mien.errors import UsageError
+
+Place = Callable[[Any], str]  # where the row with a label stands, for messages
 
 
 @dataclass(frozen=True)
@@ -43,25 +46,24 @@ def clip_targets(manifest: Manifest, ids: Sequence[str], spec: TargetSpec) -> ND
             the row, the value and what is allowed.
     """
     if spec.classes is not None:
-        values = manifest.column(spec.columns[0], ids)
-        return class_indices(values, spec.classes, manifest.name)
-    columns = [_numbers(manifest.column(column, ids), manifest.name) for column in spec.columns]
+        return class_indices(manifest.column(spec.columns[0], ids), spec.classes, manifest.place)
+    columns = [_numbers(manifest.column(column, ids), manifest.place) for column in spec.columns]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def class_indices(values: pd.Series, classes: Sequence[str], where: str) -> NDArray[np.int64]:
-    """Indices of class names (or of indices written as whole numbers); ``values`` is indexed by row id."""
+def class_indices(values: pd.Series, classes: Sequence[str], place: Place) -> NDArray[np.int64]:
+    """Indices of class names (or of indices written as whole numbers); ``place`` tells users where a row stands."""
     index = {name: number for number, name in enumerate(classes)}
     by_number = not any(_whole(name) is not None for name in classes)
     result = np.empty(len(values), dtype=np.int64)
     known: dict[object, int] = {}
     for at, (row, value) in enumerate(values.items()):
         if value not in known:
-            _refuse_missing(value, values.name, row, where)
+            _refuse_missing(value, values.name, place(row))
             known[value] = _class_index(value, index, by_number)
             if known[value] < 0:
                 raise UsageError(
-                    f"{where}: row {row!r} has {values.name} = {value!r}, which is not one of the classes "
+                    f"{place(row)} has {values.name} = {value!r}, which is not one of the classes "
                     f"{', '.join(classes)}{f' (or 0..{len(classes) - 1})' if by_number else ''}; "
                     "correct the table or the list of classes"
                 )
@@ -85,19 +87,17 @@ def _whole(value: object) -> int | None:
     return int(number) if number.is_integer() else None
 
 
-def _numbers(values: pd.Series, where: str) -> NDArray[np.float64]:
+def _numbers(values: pd.Series, place: Place) -> NDArray[np.float64]:
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~np.isfinite(numbers)
     if bad.any():
         at = int(np.argmax(bad))
         row, value = values.index[at], values.iloc[at]
-        _refuse_missing(value, values.name, row, where)
-        raise UsageError(f"{where}: row {row!r} has {values.name} = {value!r}, which is not a number; correct it")
+        _refuse_missing(value, values.name, place(row))
+        raise UsageError(f"{place(row)} has {values.name} = {value!r}, which is not a number; correct it")
     return numbers
 
 
-def _refuse_missing(value: object, column: object, row: object, where: str) -> None:
+def _refuse_missing(value: object, column: object, place: str) -> None:
     if pd.isna(value):  # type: ignore[call-overload]
-        raise UsageError(
-            f"{where}: row {row!r} has no {column} (NaN or empty); fill it in, or leave the row out by its split"
-        )
+        raise UsageError(f"{place} has no {column} (NaN or empty); fill it in, or take the row out of the table")
