@@ -137,7 +137,7 @@ def test_inline_names_exist(page: Path) -> None:
 
 def examples() -> list[str]:
     """Python of the README, and examples of public functions with the names they need."""
-    named = "import torch, mien\nfrom mien.models.specification import TaskConfig\n"
+    named = "import numpy, torch, mien\nfrom mien.models.specification import TaskConfig\n"
     texts = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     for name in mien.__all__:
         lines = re.findall(r"^ *>>> (.*)$", getattr(mien, name).__doc__ or "", re.MULTILINE)

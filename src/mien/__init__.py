@@ -16,6 +16,7 @@ _PUBLIC = {
     "Bundle": "mien.checkpoints.bundle",
     "predict": "mien.inference",
     "predict_each": "mien.inference",
+    "predict_frames": "mien.inference",
     "embed": "mien.inference",
     "Timeline": "mien.inference.timeline",
     "create_model": "mien.tasks",
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "predict",
     "predict_each",
+    "predict_frames",
     "save",
 ]
 
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from mien.data.manifest import Manifest
     from mien.data.protocol import Protocol
     from mien.errors import MienError, UsageError
-    from mien.inference import PredictSettings, embed, predict, predict_each
+    from mien.inference import PredictSettings, embed, predict, predict_each, predict_frames
     from mien.inference.timeline import Timeline
     from mien.models import list_models
     from mien.models.specification import Specification

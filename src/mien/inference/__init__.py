@@ -9,6 +9,7 @@ _PUBLIC = {
     "Outcome": "mien.inference.many",
     "predict": "mien.inference.pipeline",
     "predict_each": "mien.inference.many",
+    "predict_frames": "mien.inference.live",
     "embed": "mien.inference.pipeline",
     "PredictSettings": "mien.inference.settings",
     "Stopwatch": "mien.inference.stopwatch",
@@ -16,9 +17,20 @@ _PUBLIC = {
     "join_timelines": "mien.inference.timeline",
 }
 
-__all__ = ["Outcome", "PredictSettings", "Stopwatch", "Timeline", "embed", "join_timelines", "predict", "predict_each"]
+__all__ = [
+    "Outcome",
+    "PredictSettings",
+    "Stopwatch",
+    "Timeline",
+    "embed",
+    "join_timelines",
+    "predict",
+    "predict_each",
+    "predict_frames",
+]
 
 if TYPE_CHECKING:
+    from mien.inference.live import predict_frames
     from mien.inference.many import Outcome, predict_each
     from mien.inference.pipeline import embed, predict
     from mien.inference.settings import PredictSettings

@@ -54,6 +54,16 @@ class BoxTrail:
         self._keep(np.array([self._end, *[np.nan] * 5]))
         self._since = []
 
+    def so_far(self) -> NDArray[np.float64]:
+        """What is known while the face is still there, ``(S, 6)`` as ``samples``."""
+        known = [*self._kept, *self._since[1:][-1:]]
+        return np.stack(known) if known else np.zeros((0, 6))
+
+    def forget(self, before: float) -> None:
+        """Drop what was kept from before that moment, but for the last one, where a line may begin."""
+        gone = sum(sample[0] < before for sample in self._kept)
+        del self._kept[: max(gone - 1, 0)]
+
     def samples(self) -> NDArray[np.float64]:
         """All that was kept, ``(S, 6)``: time, x0, y0, x1, y1, score."""
         if self._since:

@@ -18,14 +18,16 @@ class Hearing:
     """The sound of a recording, moving forward with what asks for it.
 
     Args:
-        path: the recording.
+        source: the recording, or None where ``hear`` is told what there is.
         rate: samples per second.
         limits: what to refuse.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rate: int, limits: Limits = LIMITS) -> None:
+    def __init__(self, source: str | os.PathLike[str] | None, rate: int, limits: Limits = LIMITS) -> None:
         self.rate = rate
-        self._chunks: Iterator[Sound] = sound_chunks(path, rate, _PIECE, limits=limits)
+        self._chunks: Iterator[Sound] = (
+            iter(()) if source is None else sound_chunks(source, rate, _PIECE, limits=limits)
+        )
         self._held: deque[Sound] = deque()
         self._over = False
 
@@ -36,6 +38,10 @@ class Hearing:
         close = getattr(self._chunks, "close", None)
         if close is not None:
             close()
+
+    def hear(self, piece: Sound) -> None:
+        """Take the next piece of sound that comes in while the recording is under way."""
+        self._held.append(piece)
 
     def forget(self, before: float) -> None:
         """Nothing before this moment will be asked for any more."""

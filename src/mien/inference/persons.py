@@ -23,6 +23,12 @@ class Person:
     light: list[tuple[float, float]] = field(default_factory=list)  # time and brightness of what the model is shown
     stays: list[tuple[float, float]] = field(default_factory=list)
 
+    def forget(self, before: float) -> None:
+        """Drop what is known from before that moment, when all its rows are out."""
+        self.trail.forget(before)
+        gone = sum(time < before for time, _ in self.light)
+        del self.light[: max(gone - 1, 0)]
+
 
 @dataclass(frozen=True)
 class Span:

@@ -8,14 +8,12 @@ from contextlib import ExitStack, closing
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from mien.checkpoints.bundle import Bundle, load
 from mien.errors import MienError, UsageError
-from mien.inference.abstention import reasons
-from mien.inference.boxes import BoxTrail
+from mien.inference.assembly import Assembly
 from mien.inference.forward import Batches, Embedder, Predictor, Reader
-from mien.inference.grid import Grid, frame_grid, regular_grid
+from mien.inference.grid import Grid, regular_grid
 from mien.inference.hearing import Hearing
 from mien.inference.persons import Person, Span
 from mien.inference.recording import Progress, Recording
@@ -23,13 +21,12 @@ from mien.inference.settings import PredictSettings
 from mien.inference.smoothing import smoothed
 from mien.inference.stopwatch import Stopwatch
 from mien.inference.streams import predict_streams, takes_streams_alone
-from mien.inference.timeline import TRACK_COLUMNS, FileInfo, Rows, Timeline, join_timelines, make_timeline
+from mien.inference.timeline import FileInfo, Rows, Timeline, join_timelines
 from mien.inference.voice import silent_rows, uncovered, voice_rows
 from mien.inference.watching import watch
 from mien.media import MediaInfo, VideoReader, probe, sound_chunks
 
 PathLike: TypeAlias = str | os.PathLike[str]
-_STEP = 0.2  # seconds between rows of models that judge a clip as a whole
 
 
 def predict(
@@ -158,6 +155,7 @@ class _Job:
         self._clock = clock
         self._inputs = bundle.specification.inputs
         self._model = bundle.specification.model
+        self._assembly = Assembly(bundle, reader, settings)
 
     def read(self, path: str) -> Timeline:
         info = probe(path)
@@ -184,7 +182,7 @@ class _Job:
     def _watch(self, info: MediaInfo, video: VideoReader, batches: Batches[Span]) -> Timeline:
         """A recording with pictures, for a model that sees."""
         assert self._inputs.video is not None
-        grid = self._grid(video.times, video.duration)
+        grid = self._assembly.grid(video.times, video.duration)
         listens = self._inputs.sound is not None and info.sound is not None
         with ExitStack() as stack:
             hearing = stack.enter_context(self._hearing(info.path)) if listens else None
@@ -206,7 +204,7 @@ class _Job:
     def _listen(self, info: MediaInfo, batches: Batches[Span]) -> Timeline:
         """Sound alone: of a recording without pictures, or for a model that does not see."""
         duration = info.duration if info.picture else self._sound_end(info.path)
-        grid = regular_grid(np.zeros(0), duration, _STEP if self._per_frame_step() else self._step())
+        grid = regular_grid(np.zeros(0), duration, self._assembly.step)
         return self._timeline(info, grid, self._faceless(info.path, [(0.0, grid.end)], grid, batches, True), {})
 
     def _faceless(
@@ -228,19 +226,6 @@ class _Job:
         assert self._inputs.sound is not None
         return max((piece.end for piece in sound_chunks(path, self._inputs.sound.rate)), default=0.0)
 
-    def _per_frame_step(self) -> bool:
-        step = self._settings.step
-        return step == "frame" or (step is None and self._reader.per_frame)
-
-    def _step(self) -> float:
-        step = self._settings.step
-        return _STEP if step is None or isinstance(step, str) else step
-
-    def _grid(self, times: np.ndarray, duration: float) -> Grid:
-        if self._per_frame_step():
-            return frame_grid(times, duration)
-        return regular_grid(times, duration, self._step())
-
     def _timeline(self, info: MediaInfo, grid: Grid, blocks: Iterable[Rows], persons: dict[int, Person]) -> Timeline:
         picture = info.picture
         file = FileInfo(
@@ -251,47 +236,5 @@ class _Job:
             round(picture.fps, 6) if picture and np.isfinite(picture.fps) else 0.0,
             info.sound is not None,
         )
-        trails = {track: person.trail for track, person in sorted(persons.items())}
-        tracks = _tracks(info.path, trails)
-        rows = [self._judge(block, tracks, persons.get(block.track)) for block in blocks]
-        return make_timeline(
-            {info.path: rows},
-            self._reader.kind,
-            self._reader.outputs,
-            {info.path: file},
-            tracks,
-            self._model,
-            None if self._per_frame_step() and len(grid.times) else self._step(),
-        )
-
-    def _judge(self, block: Rows, tracks: pd.DataFrame, person: Person | None) -> Rows:
-        """The block with its outputs alone, how strange it is, and why it should not be taken for an answer."""
-        count, reader = len(self._reader.outputs), self._reader
-        if block.values.shape[1] > count:
-            block.strangeness, block.values = block.values[:, count], block.values[:, :count]
-        if reader.kind == "features":
-            return block
-        followed = self._inputs.video is not None and self._inputs.video.crop is not None
-        boxes = tracks[tracks["track"] == block.track] if followed else tracks[:0]
-        block.abstain = reasons(
-            block,
-            self._settings,
-            reader.calibration,
-            boxes[list(TRACK_COLUMNS[2:])].to_numpy(float),
-            np.array(person.light if person else [], dtype=float).reshape(-1, 2),
-            reader.kind == "classification",
-        )
-        return block
-
-
-def _tracks(path: str, trails: dict[int, BoxTrail]) -> pd.DataFrame:
-    """Boxes of all tracks as the timeline keeps them; pixels to a tenth."""
-    parts = []
-    for track, trail in trails.items():
-        samples = trail.samples()
-        samples[:, 1:5] = samples[:, 1:5].round(1)
-        part = pd.DataFrame(samples.round(6), columns=list(TRACK_COLUMNS[2:]))
-        part.insert(0, "track", track)
-        part.insert(0, "file", pd.Series([path] * len(part), dtype="str"))
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(TRACK_COLUMNS))
+        boxes = {track: person.trail.samples() for track, person in persons.items()}
+        return self._assembly.timeline(file, blocks, persons, boxes, len(grid.times) == 0)

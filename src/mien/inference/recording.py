@@ -70,17 +70,29 @@ class Recording:
     def rows(self, frames: Iterable[TrackedFrame], progress: Progress) -> Iterator[Rows]:
         """Stream the frames of the whole recording; rows come as soon as nothing can change them."""
         for frame in frames:
-            with self._clock("crop"):
-                self._look(frame)
-            if self._hearing is not None:
-                self._hearing.forget(self._oldest(frame.time))
-            yield from self._settle(self._batches.answers())
+            yield from self.take(frame)
             progress(self._grid.frame_end(frame.index), self._grid.end)
+        yield from self.finish()
+
+    def take(self, frame: TrackedFrame) -> Iterator[Rows]:
+        """Take the next frame; rows that nothing can change any more."""
+        with self._clock("crop"):
+            self._look(frame)
+        if self._hearing is not None:
+            self._hearing.forget(self._oldest(frame.time))
+        yield from self._settle(self._batches.answers())
+
+    def finish(self) -> Iterator[Rows]:
+        """All rows that are left: nothing follows."""
         for person in self.persons.values():
             self._leave(person)
+        yield from self.rest_of(self.persons)
+
+    def rest_of(self, tracks: Iterable[int]) -> Iterator[Rows]:
+        """Rows that are left of tracks whose faces have gone."""
         yield from self._settle(self._batches.answers(all_of_them=True))
-        for person in self.persons.values():
-            rest = person.rows.take(np.inf, last=True)
+        for track in tracks:
+            rest = self.persons[track].rows.take(np.inf, last=True)
             if rest is not None:
                 yield rest
 

@@ -44,7 +44,11 @@ class TimedDetector:
 
 def watch(video: VideoReader, settings: PredictSettings, whole: bool, clock: Stopwatch) -> Generator[TrackedFrame]:
     """All frames with their faces; with ``whole`` every frame is one "face" that fills it."""
-    frames = prefetch(video.frames(), clock)
+    return find(prefetch(video.frames(), clock), settings, whole, clock)
+
+
+def find(frames: Generator[Frame], settings: PredictSettings, whole: bool, clock: Stopwatch) -> Generator[TrackedFrame]:
+    """Frames from anywhere with their faces, as ``watch`` gives them."""
     if whole:
         return _wholes(frames)
     return _followed(frames, settings, clock)
