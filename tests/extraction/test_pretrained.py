@@ -82,6 +82,17 @@ def test_pictures_can_be_cropped_to_their_middle() -> None:
     assert made.min() == 1.0
 
 
+@pytest.mark.parametrize("shape", [(47, 83), (83, 47), (100, 231), (32, 32)])
+def test_pictures_are_those_of_clips_own_processor(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    processor = getattr(hf, "CLIPImageProcessorPil", hf.CLIPImageProcessor)(**sizes)
+    expected = processor(images=picture, return_tensors="np")["pixel_values"][0]
+    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    found = PictureSettings(32, (32, 32), 3, mean, std)(picture[None])[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_what_is_not_on_this_machine_is_refused_in_one_line(hub: dict[str, Path], tmp_path: Path) -> None:
     for source, error in ((str(tmp_path / "a/b/c"), UsageError), ("nobody/nothing", MienError), ("", UsageError)):
         with pytest.raises(error) as refusal:

@@ -107,7 +107,8 @@ def costs() -> PublishedCosts:
 
 def value(loss_type: int, variant: str, pred: Tensor, truth: Tensor, carried: PublishedCosts | None = None) -> Tensor:
     task = Binned(TaskConfig(kind="binned", level="frame", outputs=OUTPUTS, options=options_for(loss_type, variant)))
-    published = (carried or costs()) if task.options.costs == "published" else None
+    wanted = task.options.costs == "published" and "ncce" in TYPES[loss_type]
+    published = (carried or costs()) if wanted else None
     return binned_loss(told(pred, truth), task.weights, task.options.ways, published)
 
 

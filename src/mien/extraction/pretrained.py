@@ -187,8 +187,9 @@ class PictureSettings:
 
     def _one(self, picture: Image.Image) -> Tensor:
         if isinstance(self.size, int):
-            scale = self.size / min(picture.size)
-            picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), self.resample)
+            # whole pixels as transformers counts them, or the middle lies elsewhere
+            width, height = (int(self.size * side / min(picture.size)) for side in picture.size)
+            picture = picture.resize((width, height), self.resample)
         else:
             picture = picture.resize(self.size[::-1], self.resample)
         if self.crop is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from _pytest.mark import ParameterSet
 from tests.parity.collect import Case
 from tests.parity.detweights import input_for
 from tests.parity.reference.weights import Weights, fingerprint
@@ -14,6 +17,11 @@ from torch import Tensor
 
 NOWHERE = Path("nowhere")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def some_slow(names: Iterable[str], slow: set[str]) -> list[ParameterSet]:
+    """Parameters by name, the ``slow`` ones marked."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
 
 def case_of(system: str, name: str, w: Weights, **data: Any) -> Case:

@@ -10,18 +10,18 @@ from tests.parity.detweights import input_for
 from tests.parity.reference.fusion import face, fused, inputs_of
 from tests.parity.reference.weights import Weights, fingerprint, linear
 from tests.parity.test_parity import run_whole
-from tests.parity.variations.common import case_of
+from tests.parity.variations.common import case_of, some_slow
 from torch import Tensor
 
 FED = "permute(0,2,1,3,4).reshape({},3,224,224)"
 # fusion, heads, clips, frames, columns of sound, classes, what is zero
 FUSIONS = {
-    "lt_h2_both": ("lt", 2, 2, 3, 40, 8, None),
+    "lt_h2_both": ("lt", 2, 2, 2, 40, 8, None),
     "lt_h4_video_zero": ("lt", 4, 1, 2, 13, 6, "video"),
     "it_h4_both": ("it", 4, 2, 3, 25, 8, None),
     "it_h4_audio_zero": ("it", 4, 2, 2, 30, 8, "audio"),
     "ia_h8_both": ("ia", 8, 1, 4, 21, 3, None),
-    "ia_h4_audio_zero": ("ia", 4, 2, 2, 30, 8, "audio"),
+    "ia_h4_audio_zero": ("ia", 4, 2, 1, 30, 8, "audio"),
 }
 
 
@@ -29,7 +29,7 @@ def entropy(logits: Tensor, targets: list[int]) -> dict[str, Any]:
     return {"targets": targets, "value": torch.nn.functional.cross_entropy(logits, torch.tensor(targets)).item()}
 
 
-@pytest.mark.parametrize("name", FUSIONS)
+@pytest.mark.parametrize("name", some_slow(FUSIONS, set(FUSIONS) - {"ia_h4_audio_zero"}))
 @torch.inference_mode()
 def test_fusions(name: str) -> None:
     kind, heads, clips, frames, columns, classes, zeroed = FUSIONS[name]
@@ -65,6 +65,7 @@ def test_fusions(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_face_network_of_other_classes() -> None:
     told, w, seen = {"case": "face", "shape": [1, 3, 224, 224]}, Weights(), {}

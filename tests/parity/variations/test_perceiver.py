@@ -10,7 +10,7 @@ from tests.parity.detweights import input_for
 from tests.parity.reference.perceiver import perceived, tokens_of
 from tests.parity.reference.weights import Weights, fingerprint
 from tests.parity.test_parity import run_whole
-from tests.parity.variations.common import case_of
+from tests.parity.variations.common import case_of, some_slow
 
 WIDTHS = {"V": ("viper.visual", 768), "A": ("viper.audio", 512), "T": ("viper.textual", 768), "F": ("viper.fau", 27)}
 SMALL = {"num_latents": 4, "d_latents": 32, "num_self_attends_per_block": 1, "num_labels": 7}
@@ -23,7 +23,7 @@ PERCEIVERS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", PERCEIVERS)
+@pytest.mark.parametrize("name", some_slow(PERCEIVERS, {"perceiver_VTF", "perceiver_AF_of_four_heads"}))
 @torch.inference_mode()
 def test_perceivers(name: str) -> None:
     letters, clips, steps, kwargs = PERCEIVERS[name]

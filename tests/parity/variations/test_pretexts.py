@@ -120,6 +120,7 @@ def test_schedules() -> None:
     run_whole(case_of("pretext", "schedules", Weights(), kind="schedule", rows=rows))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_encoder_of_small_pictures() -> None:
     name, shape, w, seen = "encoder", [2, 3, 31, 40], Weights(), {}

@@ -10,7 +10,7 @@ from tests.parity.detweights import input_for
 from tests.parity.reference.vaerr import headed, whole
 from tests.parity.reference.weights import Weights, fingerprint
 from tests.parity.test_parity import run_whole
-from tests.parity.variations.common import case_of
+from tests.parity.variations.common import case_of, some_slow
 
 MODELS: dict[str, tuple[list[int], dict[str, Any]]] = {
     "past the longest": ([2, 6, 37, 37], {"lengths": [4, 2]}),
@@ -20,7 +20,7 @@ MODELS: dict[str, tuple[list[int], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some_slow(MODELS, set(MODELS) - {"learned slopes"}))
 @torch.inference_mode()
 def test_models(name: str) -> None:
     shape, kwargs = MODELS[name]
