@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,33 @@ def test_required_attributes(document: xml.Element) -> None:
     assert stereotypes == {"Time_Subdivision", "Symbolic_Subdivision", "Symbolic_Association", "Included_In"}
 
 
+def test_attributes_are_those_of_the_schema(document: xml.Element) -> None:
+    allowed = {
+        "HEADER": "MEDIA_FILE TIME_UNITS",
+        "MEDIA_DESCRIPTOR": "MEDIA_URL RELATIVE_MEDIA_URL MIME_TYPE TIME_ORIGIN EXTRACTED_FROM",
+        "PROPERTY": "NAME",
+        "TIME_ORDER": "",
+        "TIME_SLOT": "TIME_SLOT_ID TIME_VALUE",
+        "TIER": "TIER_ID PARTICIPANT ANNOTATOR LINGUISTIC_TYPE_REF DEFAULT_LOCALE PARENT_REF EXT_REF LANG_REF",
+        "ANNOTATION": "",
+        "ALIGNABLE_ANNOTATION": "ANNOTATION_ID TIME_SLOT_REF1 TIME_SLOT_REF2 SVG_REF EXT_REF LANG_REF CVE_REF",
+        "ANNOTATION_VALUE": "",
+        "LINGUISTIC_TYPE": "LINGUISTIC_TYPE_ID TIME_ALIGNABLE CONSTRAINTS GRAPHIC_REFERENCES "
+        "CONTROLLED_VOCABULARY_REF EXT_REF LEXICON_REF",
+        "CONSTRAINT": "STEREOTYPE DESCRIPTION",
+    }
+    found = [element for element in document.iter() if element is not document]
+    for element in found:
+        assert set(element.attrib) <= set(allowed[element.tag].split()), element.tag
+    ids = [value for element in found for name in ("TIME_SLOT_ID", "ANNOTATION_ID") if (value := element.get(name))]
+    assert len(set(ids)) == len(ids), "both are of the type ID, of which a document has each once"
+    assert all(re.fullmatch(r"[A-Za-z_][\w.-]*", one) for one in ids)
+    assert all(re.fullmatch(r"\d+", slot.attrib["TIME_VALUE"]) for slot in document.iter("TIME_SLOT"))
+    assert document[0].attrib["TIME_UNITS"] == "milliseconds"
+    last = document.findtext("HEADER/PROPERTY[@NAME='lastUsedAnnotationId']")
+    assert last == str(len(list(document.iter("ALIGNABLE_ANNOTATION"))))
+
+
 def test_ids_are_unique_and_references_resolve(document: xml.Element) -> None:
     slots = {slot.attrib["TIME_SLOT_ID"]: int(slot.attrib["TIME_VALUE"]) for slot in document.iter("TIME_SLOT")}
     ids = [a.attrib["ANNOTATION_ID"] for a in document.iter("ALIGNABLE_ANNOTATION")]
@@ -87,7 +115,25 @@ def test_the_recording_is_linked(classified: Timeline, document: xml.Element) ->
     assert medium is not None
     assert Path(unquote(urlparse(medium.attrib["MEDIA_URL"]).path)) == Path("talk.mp4").resolve()
     assert medium.attrib["MIME_TYPE"] == "video/mp4"
+    assert medium.attrib["RELATIVE_MEDIA_URL"].startswith("../")
     assert document[1].tag == "TIME_ORDER"
+
+
+def test_a_recording_beside_the_document_or_on_another_drive(
+    classified: Timeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def descriptor() -> dict[str, str]:
+        written = xml.parse(classified.to_eaf(tmp_path / "talk.eaf")).getroot()
+        return next(written.iter("MEDIA_DESCRIPTOR")).attrib
+
+    monkeypatch.chdir(tmp_path)
+    assert descriptor()["RELATIVE_MEDIA_URL"] == "./talk.mp4"
+
+    def elsewhere(path: object, start: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", elsewhere)
+    assert set(descriptor()) == {"MEDIA_URL", "MIME_TYPE"}
 
 
 def test_spans_without_a_face_stay_empty(document: xml.Element) -> None:

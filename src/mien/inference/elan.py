@@ -124,7 +124,7 @@ def _root(document: _Document, video: Path, target: Path) -> xml.Element:
     header = xml.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     absolute = video.resolve()
     medium = {"MEDIA_URL": absolute.as_uri(), "MIME_TYPE": mimetypes.guess_type(video.name)[0] or "video/mp4"}
-    xml.SubElement(header, "MEDIA_DESCRIPTOR", medium | {"RELATIVE_MEDIA_URL": _relative(absolute, target)})
+    xml.SubElement(header, "MEDIA_DESCRIPTOR", medium | _relative(absolute, target))
     last = xml.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId")
     last.text = str(document.annotations)
     order = xml.SubElement(root, "TIME_ORDER")
@@ -139,6 +139,10 @@ def _root(document: _Document, video: Path, target: Path) -> xml.Element:
     return root
 
 
-def _relative(video: Path, target: Path) -> str:
-    """Path of the recording as seen from the document's folder, the way ELAN writes it."""
-    return Path(os.path.relpath(video, target.resolve().parent)).as_posix()
+def _relative(video: Path, target: Path) -> dict[str, str]:
+    """Path of the recording as seen from the document's folder, as ELAN writes it: from ``./`` or ``../``."""
+    try:
+        path = Path(os.path.relpath(video, target.resolve().parent)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return {}
+    return {"RELATIVE_MEDIA_URL": path if path.startswith("../") else f"./{path}"}
