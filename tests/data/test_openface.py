@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mien.cli.app import run
 from mien.data.corpora import get_corpus
 from mien.data.corpora.official import write_official
 from mien.data.manifest import Manifest
-from mien.data.openface import side_of
+from mien.data.openface import AlignedFolders
 from mien.data.prepare import PrepareReport, prepare
 from mien.data.settings import PrepareSettings
 from mien.errors import UsageError
@@ -59,7 +62,7 @@ def prepared(inputs: list[Path], tmp_path: Path) -> tuple[PrepareReport, Manifes
 def test_pictures_keep_their_pixels_and_moments(tmp_path: Path) -> None:
     pictures = openface(tmp_path / "openface", "take", lost=(2, 5))
     (tmp_path / "openface/take_aligned/frame_det_00_000002.bmp").unlink()  # as with -nobadaligned
-    assert side_of(tmp_path / "openface") == 48
+    assert AlignedFolders.find(tmp_path / "openface").side == 48
     _, manifest = prepared([recording(tmp_path / "take.mp4")], tmp_path)
     row = manifest.frame.iloc[0]
     assert (row["frames"], row["face_share"], row["face_score"]) == (6, 0.75, 0.98)
@@ -123,6 +126,33 @@ def test_names_that_repeat_go_by_their_folders(tmp_path: Path) -> None:
     for folder in (tmp_path / "raw", tmp_path / "nowhere"):
         with pytest.raises(UsageError, match="give where OpenFace wrote its results"):
             prepare(inputs, tmp_path / "out4", SETTINGS, aligned=folder)
+
+
+def test_the_folder_is_walked_once_and_never_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openface(tmp_path / "openface/deep", "take")
+    (tmp_path / "openface/deep/up").symlink_to(tmp_path / "openface")
+    (tmp_path / "elsewhere").mkdir()
+    openface(tmp_path / "elsewhere/more", "other")
+    (tmp_path / "openface/linked").symlink_to(tmp_path / "elsewhere")
+    recording(tmp_path / "take.mp4")
+    walks, walk = [], os.walk
+
+    def counted(folder: Path, followlinks: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+        walks.append(folder)
+        yield from walk(str(folder), followlinks=followlinks)
+
+    monkeypatch.setattr("mien.data.openface.os.walk", counted)
+    known = AlignedFolders.find(tmp_path / "openface").known
+    below = {name: [path.relative_to(tmp_path).as_posix() for path in paths] for name, paths in known.items()}
+    assert below == {"take": ["openface/deep/take_aligned"], "other": ["openface/linked/more/other_aligned"]}
+    walks.clear()
+    call = ["mien", "prepare", str(tmp_path / "take.mp4"), "--openface", str(tmp_path / "openface"), "--jobs", "1"]
+    monkeypatch.setattr("sys.argv", [*call, "--out", str(tmp_path / "out")])
+    assert run() == 0
+    assert len(walks) == 1
+    (clip,) = (tmp_path / "out/clips").iterdir()
+    with VideoReader(clip) as video:
+        assert video.at_indices([0]).shape == (1, 48, 48, 3)
 
 
 def test_a_public_corpus(tmp_path: Path) -> None:

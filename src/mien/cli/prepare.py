@@ -15,6 +15,7 @@ from mien.cli.skipped import count, tell_skipped
 from mien.errors import UsageError
 
 if TYPE_CHECKING:
+    from mien.data.openface import AlignedFolders
     from mien.data.prepare import PrepareReport
     from mien.data.settings import PrepareSettings
 
@@ -85,8 +86,7 @@ def prepare(
 ) -> None:
     """Cut faces out of raw videos: small MP4 clips with sound, and a manifest to train on.
 
-    Started again with the same folder it goes on where it was stopped. Inputs that cannot be read are listed in
-    report.csv with the reason.
+    Started again with the same folder it goes on where it was stopped. What cannot be read is listed in report.csv.
 
     With --corpus the official lists say what there should be: what is missing, extra or different is told, and
     manifest and protocols carry the official ids, labels and folds. Official face crops are used as they are.
@@ -105,13 +105,14 @@ def prepare(
     rest = {"faces": faces, "min_seconds": min_seconds, "min_face": min_face, "gop": gop, "exact": exact}
     rest["window"] = _square(window)
     given = {name for name in (*crop, *rest) if _is_given(context, name)}
-    settings = _settings(crop | _of_openface(openface, given, like), rest, like, given)
+    aligned = _of_openface(openface, given, like)
+    settings = _settings(crop | _side(aligned, given), rest, like, given)
     copy = read_copy(corpus, inputs, out, choose or [], partial, as_is, as_json) if corpus else None
     report = None
     if copy is None or not copy.cropped:
         with progress_bar("preparing", hidden=as_json) as progress:
             raw = inputs if copy is None else [str(copy.manifest)]
-            report = prepare_clips(raw, out, settings, jobs, progress, engine, address, openface)
+            report = prepare_clips(raw, out, settings, jobs, progress, engine, address, aligned)
     elif openface is not None:
         raise UsageError(f"--openface {openface}: nothing is cut here, the pictures are used as they are")
     if copy is not None:
@@ -145,17 +146,22 @@ def _square(window: str | None) -> list[str] | None:
     return numbers
 
 
-def _of_openface(folder: Path | None, given: set[str], like: str | None) -> dict[str, int]:
-    """Clips are as large as the pictures of OpenFace; options on how mien looks for faces do not go with them."""
-    from mien.data.openface import side_of
+def _of_openface(folder: Path | None, given: set[str], like: str | None) -> AlignedFolders | None:
+    """The faces that OpenFace has cut out; options on how mien looks for faces do not go with them."""
+    from mien.data.openface import AlignedFolders
 
     if folder is None:
-        return {}
+        return None
     looking = sorted(given & {"faces", "margin", "align", "smoothing", "window", "min_seconds", "min_face"})
     if looking or like:
         option = looking[0].replace("_", "-") if looking else "like"
         raise UsageError(f"--{option}: says how mien looks for faces; --openface takes those that are cut out already")
-    return {} if "size" in given else {"size": side_of(folder)}
+    return AlignedFolders.find(folder)
+
+
+def _side(aligned: AlignedFolders | None, given: set[str]) -> dict[str, int]:
+    """Clips are as large as the pictures of OpenFace."""
+    return {} if aligned is None or "size" in given else {"size": aligned.side}
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,36 +39,64 @@ class Aligned:
     confidence: float
 
 
-def attach(sources: Sequence[Source], folder: Path) -> list[Source]:
-    """Sources with their folder of aligned pictures, found anywhere below ``folder`` by the recording's name.
+@dataclass(frozen=True)
+class AlignedFolders:
+    """Folders of aligned pictures, found by one walk through all that OpenFace left.
 
-    Where several folders have a name, the one whose folders above are called most like the recording's is taken. A
-    recording without one gets the name of a folder that is not there, and fails alone.
-
-    Raises:
-        UsageError: there is no such folder, or which one belongs to which recording cannot be told.
+    Attributes:
+        root: where OpenFace wrote its results.
+        known: folders by the name of their recording; at least one.
     """
-    known = _folders(folder)
-    result: list[Source] = []
-    owners: dict[Path, Source] = {}
-    for source in sources:
-        path = source.row.path
-        aligned = _nearest(path, known.get(path.stem, []))
-        if aligned is not None and owners.setdefault(aligned, source).row.path != path:
-            both = f"{owners[aligned].name} and {source.name}"
-            raise UsageError(
-                f"{aligned}: {both} are called so; lay OpenFace's results in folders as the recordings lie"
-            )
-        result.append(replace(source, aligned=aligned or folder / f"{path.stem}{_SUFFIX}"))
-    if result and not owners:
-        raise UsageError(f"{folder}: no {result[0].row.path.stem}{_SUFFIX} here, nor a folder of another recording")
-    return result
 
+    root: Path
+    known: Mapping[str, Sequence[Path]]
 
-def side_of(folder: Path) -> int:
-    """Width of the pictures below ``folder``; raises ``UsageError`` where there are none."""
-    first, *_ = _folders(folder).values()
-    return FrameFolder(first[0]).size[0]
+    @classmethod
+    def find(cls, root: Path | str) -> AlignedFolders:
+        """Walk through a folder and, through links, those below it; raises ``UsageError`` where none is found."""
+        root = Path(root)
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder; give where OpenFace wrote its results")
+        found: dict[str, list[Path]] = {}
+        for where, names, _ in os.walk(root, followlinks=True):
+            for name in sorted(name for name in names if name.endswith(_SUFFIX)):
+                found.setdefault(name.removesuffix(_SUFFIX), []).append(Path(where, name).absolute())
+            names[:] = sorted(name for name in names if not name.endswith(_SUFFIX) and not name.startswith("."))
+            names[:] = [name for name in names if not _leads_up(Path(where, name))]
+        if not found:
+            raise UsageError(f"{root}: no folder <recording>{_SUFFIX} here; give where OpenFace wrote its results")
+        return cls(root, found)
+
+    @property
+    def side(self) -> int:
+        """Width of the pictures, pixels, as the first folder shows it."""
+        first, *_ = self.known.values()
+        return FrameFolder(first[0]).size[0]
+
+    def attach(self, sources: Sequence[Source]) -> list[Source]:
+        """Sources with their folder of aligned pictures, by the recording's name.
+
+        Where several folders have a name, the one whose folders above are called most like the recording's is taken.
+        A recording without one gets the name of a folder that is not there, and fails alone.
+
+        Raises:
+            UsageError: no source has a folder, or which one belongs to which recording cannot be told.
+        """
+        result: list[Source] = []
+        owners: dict[Path, Source] = {}
+        for source in sources:
+            path = source.row.path
+            aligned = _nearest(path, self.known.get(path.stem, []))
+            if aligned is not None and owners.setdefault(aligned, source).row.path != path:
+                both = f"{owners[aligned].name} and {source.name}"
+                raise UsageError(
+                    f"{aligned}: {both} are called so; lay OpenFace's results in folders as the recordings lie"
+                )
+            result.append(replace(source, aligned=aligned or self.root / f"{path.stem}{_SUFFIX}"))
+        if result and not owners:
+            name = f"{result[0].row.path.stem}{_SUFFIX}"
+            raise UsageError(f"{self.root}: no {name} here, nor a folder of another recording")
+        return result
 
 
 def table_of(aligned: Path) -> Path:
@@ -111,18 +139,9 @@ def follow_aligned(frames: Iterable[Frame]) -> Iterator[TrackedFrame]:
         yield TrackedFrame(frame.index, frame.time, frame.image, [TrackedFace(0, box, confidence, None, "detected")])
 
 
-def _folders(folder: Path) -> dict[str, list[Path]]:
-    """Folders of aligned pictures by the recording's name; ``UsageError`` where there is none."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give where OpenFace wrote its results")
-    found: dict[str, list[Path]] = {}
-    for where, names, _ in os.walk(folder, followlinks=True):
-        for name in sorted(name for name in names if name.endswith(_SUFFIX)):
-            found.setdefault(name.removesuffix(_SUFFIX), []).append(Path(where, name).absolute())
-        names[:] = sorted(name for name in names if not name.endswith(_SUFFIX) and not name.startswith("."))
-    if not found:
-        raise UsageError(f"{folder}: no folder <recording>{_SUFFIX} here; give where OpenFace wrote its results")
-    return found
+def _leads_up(folder: Path) -> bool:
+    """Whether a folder is a link to one that it lies in: following it would go round in a circle."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _nearest(recording: Path, folders: Sequence[Path]) -> Path | None:

@@ -17,7 +17,7 @@ from mien.data.cutting import Follow, cut_faces, wants_main
 from mien.data.gather import Source, gather
 from mien.data.journal import Journal, Record
 from mien.data.manifest import Manifest
-from mien.data.openface import attach, follow_aligned
+from mien.data.openface import AlignedFolders, follow_aligned
 from mien.data.pool import map_processes
 from mien.data.searching import follow_alone
 from mien.data.settings import PrepareSettings
@@ -80,7 +80,7 @@ def prepare(
     progress: Progress | None = None,
     engine: Literal["processes", "ray"] = "processes",
     address: str | None = None,
-    aligned: Path | str | None = None,
+    aligned: AlignedFolders | Path | str | None = None,
 ) -> PrepareReport:
     """Cut the faces of raw recordings into clips.
 
@@ -98,7 +98,7 @@ def prepare(
         engine: over processes of this machine, or over the machines of a Ray cluster, which see the same files.
         address: of the cluster, see ``mien.data.cluster.map_cluster``.
         aligned: where OpenFace wrote its results; its pictures are the clips, and no face is looked for. See
-            ``mien.data.openface``; with ``crop.size`` its ``side_of`` and ``exact`` their pixels stay what they are.
+            ``mien.data.openface``; with its ``AlignedFolders.side`` as ``crop.size`` and ``exact`` no pixel changes.
 
     Raises:
         UsageError: an input does not exist, ``out`` is in use by another preparation, or there is no such cluster.
@@ -107,7 +107,9 @@ def prepare(
     settings = settings or PrepareSettings()
     out = Path(out).absolute()
     sources = gather(inputs, out.resolve())
-    sources = sources if aligned is None else attach(sources, Path(aligned))
+    if aligned is not None:
+        found = aligned if isinstance(aligned, AlignedFolders) else AlignedFolders.find(aligned)
+        sources = found.attach(sources)
     journal = Journal(out, settings)
     with alone(out):
         shutil.rmtree(out / ".work", ignore_errors=True)
