@@ -140,7 +140,7 @@ def examples() -> list[str]:
     named = "import numpy, torch, mien\nfrom mien.models.specification import TaskConfig\n"
     texts = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     for name in mien.__all__:
-        lines = re.findall(r"^ *>>> (.*)$", getattr(mien, name).__doc__ or "", re.MULTILINE)
+        lines = re.findall(r"^ *(?:>>>|\.\.\.) (.*)$", getattr(mien, name).__doc__ or "", re.MULTILINE)
         texts += [named + "\n".join(lines)] if lines else []
     return texts
 
