@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import mien
+from mien.checkpoints.conversion import convert
 from mien.media import VideoWriter
 from mien.models import default_inputs
 from mien.models.specification import Specification, TaskConfig
@@ -82,6 +84,42 @@ def test_predictions_refuse_in_one_line(
 ) -> None:
     with pytest.raises(mien.UsageError, match=line):
         call(path, bundle if model is None else model, settings)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("checkpoints.bundle", "load"),
+        ("checkpoints.bundle", "save"),
+        ("checkpoints.conversion", "convert"),
+        ("checkpoints.conversion", "export"),
+        ("checkpoints.verification", "verify"),
+        ("data.synthetic", "synthesise"),
+        ("evaluation.assess", "evaluate"),
+        ("evaluation.calibrating", "calibrate"),
+        ("evaluation.folds", "aggregate"),
+        ("evaluation.submission", "write_submission"),
+        ("explanation.explain", "explain"),
+        ("extraction.extract", "extract"),
+        ("inference", "embed"),
+        ("inference", "predict"),
+        ("training", "fit"),
+        ("training.folds", "cross_validate"),
+    ],
+)
+def test_paths_may_be_text(module: str, name: str) -> None:
+    function = getattr(import_module(f"mien.{module}"), name)
+    for argument, kind in function.__annotations__.items():
+        assert "Path" not in kind or argument == "return" or "str" in kind or "PathLike" in kind, argument
+
+
+def test_convert_takes_text_and_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(mien.MienError, match="is not a file; give a checkpoint"):
+        convert("videomae", str(tmp_path / "lost.pth"), str(tmp_path / "out"))
+    (tmp_path / "text.pth").write_text("no checkpoint")
+    with pytest.raises(mien.MienError, match=r"text\.pth"):
+        convert("videomae", str(tmp_path / "text.pth"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_models_refuse_in_one_line(bundle: mien.Bundle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -11,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer.main
 
 import mien
+from mien import plugins
 from mien.checkpoints.convert.base import get_converter
 from mien.cli.app import VERBS
 from mien.data.corpora import get_corpus
+from mien.evaluation import metrics
 from mien.media import VideoWriter
-from mien.models import default_inputs, list_models
+from mien.models import default_inputs, list_models, registry
 from mien.models.specification import TaskConfig
 from mien.training.recipe import _all_keys, list_recipes, load_recipe
 
@@ -135,10 +139,15 @@ def test_inline_names_exist(page: Path) -> None:
         assert not recipe or code in NAMES, code
 
 
+def page(path: Path) -> str:
+    """All Python of a page, one block after the other."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL))
+
+
 def examples() -> list[str]:
-    """Python of the README, and examples of public functions with the names they need."""
+    """Python of the README and of guides, and examples of public functions with the names they need."""
     named = "import numpy, torch, mien\nfrom mien.models.specification import TaskConfig\n"
-    texts = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    texts = [page(REPOSITORY / name) for name in ("README.md", "docs/guides/python.md", "docs/guides/predict.md")]
     for name in mien.__all__:
         lines = re.findall(r"^ *(?:>>>|\.\.\.) (.*)$", getattr(mien, name).__doc__ or "", re.MULTILINE)
         texts += [named + "\n".join(lines)] if lines else []
@@ -158,7 +167,16 @@ def test_python_runs_as_written(text: str, tmp_path: Path, monkeypatch: pytest.M
         for index in range(30):
             out.write(np.full((48, 64, 3), 8 * index, np.uint8))
         out.write_sound(np.zeros(16000, np.float32))
-    exec(compile(text, "documentation", "exec"), {})
+    rows = [("train", "calm"), ("train", "angry"), ("validation", "calm"), ("test", "angry")]
+    table = pd.DataFrame(rows, columns=["split", "label"]).assign(
+        path=[f"{n}.mp4" for n in range(4)], subject=list("abcd")
+    )
+    mien.Manifest(table, "corpus").write("corpus/manifest.csv")
+    for name in table["path"]:
+        shutil.copy("talk.mp4", f"corpus/{name}")
+    for holder, name in ((registry, "_builders"), (registry, "_inputs"), (metrics, "METRICS"), (plugins, "_origins")):
+        monkeypatch.setattr(holder, name, dict(getattr(holder, name)))  # what a page registers is gone afterwards
+    exec(compile(text, "documentation", "exec"), {"__name__": "__main__"})
 
 
 def anchors(page: Path) -> set[str]:

@@ -75,13 +75,23 @@ class Conversion:
     ledger: tuple[Exposure, ...]
 
 
-def convert(system: str, file: Path, folder: Path, settings: Settings | None = None) -> Conversion:
+def convert(system: str, file: Path | str, folder: Path | str, settings: Settings | None = None) -> Conversion:
     """Convert a published checkpoint to a bundle; every tensor of the file must have its place in the model.
 
     A fine-tuned checkpoint becomes a recogniser. A pretraining checkpoint becomes a bare encoder: the whole pretext is
     filled and checked, then its encoder is kept.
+
+    Args:
+        system: whose format it is; ``mien.checkpoints.convert`` has a module for each.
+        file: the checkpoint; nothing in it is executed.
+        folder: gets the bundle; an earlier one there is replaced.
+        settings: what the file does not say.
+
+    Raises:
+        UsageError: there is no such system, or ``settings`` do not fit the file.
+        MienError: the file is damaged, asks for code, or holds a tensor too many, too few or of another shape.
     """
-    settings = settings or Settings()
+    settings, file, folder = settings or Settings(), Path(file), Path(folder)
     check_replaceable(folder)
     converter = get_converter(system)
     foreign = converter.read(file, settings.entry)
@@ -112,13 +122,14 @@ def convert(system: str, file: Path, folder: Path, settings: Settings | None = N
     return Conversion(plan, folder, tuple(sorted(carried)), tuple(sorted(dropped)), provenance.ledger)
 
 
-def export(system: str, source: Path | str, file: Path) -> int:
+def export(system: str, source: Path | str, file: Path | str) -> int:
     """Write the weights of a bundle under published names to a safetensors file; returns the number of tensors.
 
     Raises:
         UsageError: the bundle's model is none of the system, or the file's name does not end in ``.safetensors``.
         MienError: the bundle is damaged, or the file cannot be written.
     """
+    file = Path(file)
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} does not end in .safetensors; weights are written as safetensors only")
     check_file(file)

@@ -77,13 +77,13 @@ class Folds:
         return hashlib.sha256(json.dumps(sorted(self.protocols), separators=(",", ":")).encode()).hexdigest()
 
 
-def aggregate(folders: Sequence[Path], out: Path) -> Folds:
+def aggregate(folders: Sequence[Path | str], out: Path | str) -> Folds:
     """Put evaluations of the test parts of folds together; writes ``crossvalidation.json``, a page and its tables.
 
     Raises:
         UsageError: a clip is tested in two folds, or the folds have different tasks.
     """
-    sources = [load_source(folder) for folder in folders]
+    sources, out = [load_source(folder) for folder in folders], Path(out)
     predictions, units, videos = _joined(sources)
     task = sources[0].task
     assert task is not None

@@ -27,7 +27,7 @@ from mien.tasks import Task
 
 
 def write_submission(
-    source: str | Path, manifest: Manifest | Path | str, file: Path, settings: EvaluationSettings | None = None
+    source: str | Path, manifest: Manifest | Path | str, file: Path | str, settings: EvaluationSettings | None = None
 ) -> int:
     """Write predictions for the rows whose split is ``test``, as MuSe-Reaction takes them; returns their number.
 
@@ -58,7 +58,7 @@ def write_submission(
             rows |= _rows(model, task, batch, device, settings)
     table = pd.DataFrame([rows[id_] for id_ in ids], columns=list(task.columns()))
     table.insert(0, "File_ID", [f"[{id_}]" for id_ in ids])
-    with complete(file) as part:
+    with complete(Path(file)) as part:
         table.to_csv(part, index=False, lineterminator="\n")
     return len(table)
 

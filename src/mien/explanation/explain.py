@@ -89,11 +89,11 @@ class Explanation:
         losses = {name: _number(table[name].mean()) for name in names}
         return told | losses
 
-    def write(self, folder: Path, name: str, progress: Progress | None = None) -> dict[str, Path]:
+    def write(self, folder: Path | str, name: str, progress: Progress | None = None) -> dict[str, Path]:
         """Write table, summary, pictures and overlay video; returns their paths by kind."""
         from mien.explanation.pictures import contact_sheet, write_heat_video
 
-        stem = f"{name}.{self.method}"
+        stem, folder = f"{name}.{self.method}", Path(folder)
         paths = {"table": folder / f"{stem}.csv", "summary": folder / f"{stem}.json"}
         with complete(paths["table"]) as part:
             self.table().to_csv(part, float_format="%.6f", lineterminator="\n")

@@ -39,7 +39,7 @@ class ExtractReport:
 def extract(
     manifest: Manifest,
     extractors: Mapping[str, Extractor],
-    store: Path,
+    store: Path | str,
     jobs: int = 1,
     steps: int = STEPS,
     progress: Progress | None = None,
@@ -66,6 +66,7 @@ def extract(
         name: StreamInput(name=name, width=one.width, steps=steps, extractor=one.described, revision=one.revision)
         for name, one in extractors.items()
     }
+    store = Path(store)
     parts = store.with_name(f"{store.name}.parts")
     check_file(store)
     if store.exists():

@@ -57,7 +57,12 @@ def fold_recipes(recipe: Recipe, wanted: Sequence[str] = ()) -> dict[str, Recipe
 
 
 def cross_validate(
-    recipe: Recipe, folder: Path, wanted: Sequence[str] = (), jobs: int = 1, resume: bool = False, quiet: bool = False
+    recipe: Recipe,
+    folder: Path | str,
+    wanted: Sequence[str] = (),
+    jobs: int = 1,
+    resume: bool = False,
+    quiet: bool = False,
 ) -> Folds:
     """Train and test every fold, then put the results together.
 
@@ -76,7 +81,7 @@ def cross_validate(
         UsageError: the folder is in use, by another process too, or the recipe has no folds.
         MienError: a fold failed; the others are finished first.
     """
-    recipes = fold_recipes(recipe, wanted)
+    recipes, folder = fold_recipes(recipe, wanted), Path(folder)
     if not resume and entries(folder):
         refuse_if_held(folder)
         raise UsageError(f"{folder} is not empty; add --resume to go on with it, or choose another --run")
