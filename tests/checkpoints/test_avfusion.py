@@ -79,6 +79,24 @@ def test_face_weights_start_the_face_branch_of_a_fusion(tmp_path: Path) -> None:
     assert torch.equal(fusion.state_dict()["video.encoder.last.1.bias"], state["conv5.1.bias"])
 
 
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("EfficientFace_Trained_on_AffectNet7.pth.tar", (0.55391484, 0.43522123, 0.3821877), 0.24837189),
+        ("EfficientFace_Trained_on_CAER-S.pth.tar", (0.35964426, 0.22359873, 0.19040863), 0.15188067),
+        ("EfficientFace_Trained_on_RAFDB.pth.tar", (0.57535914, 0.44928582, 0.40079932), 0.20735591),
+        ("faces.pth.tar", (0.57535914, 0.44928582, 0.40079932), 0.20735591),
+    ],
+)
+def test_face_weights_are_fed_with_the_colours_of_their_corpus(
+    name: str, mean: tuple[float, ...], std: float, tmp_path: Path
+) -> None:
+    convert("efficientface", saved(tmp_path / name, published("efficientface")), tmp_path / "faces")
+    video = load(tmp_path / "faces").specification.inputs.video
+    assert video is not None
+    assert (video.mean, video.std[0], video.frames, video.size) == (mean, std, 1, 224)
+
+
 PAIR = {
     "video": {"name": "svfap_test"},
     "sound": {"name": "logmel_cnn_test"},

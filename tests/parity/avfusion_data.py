@@ -131,7 +131,7 @@ def pictures(name: str, shape: list[int]) -> np.ndarray:
 
 
 def features(case: Case) -> None:
-    arrays = np.load(case.folder / "avfusion_mfcc.npz")
+    arrays = np.load(case.beside("avfusion_mfcc.npz"))
     kwargs, told = case.data["kwargs"], case.data["waveform"]
     made = waveform(told)
     for name, expected in case.data["data"].items():

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(os.environ.get("MIEN_PARITY", Path(__file__).parent / "data"))
+OWN = Path(__file__).parent / "data"
+FOLDER = Path(os.environ.get("MIEN_PARITY", OWN))
 NOT_CASES = {"meta", "reference", "references", "cases"}
 
 
@@ -78,6 +79,18 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.system}-{self.name}"
+
+    def beside(self, name: str) -> Path:
+        """A file beside the case's, or where there is none the one of our copy: a folder may hold a few cases alone."""
+        own = self.folder / name
+        return own if own.exists() else OWN / name
+
+    def others(self) -> Iterator[dict[str, Any]]:
+        """The cases of the same system, those of our copy last."""
+        for folder in dict.fromkeys((self.folder, OWN)):
+            file = folder / f"{self.system}.json"
+            if file.is_file():
+                yield from json.loads(file.read_text()).get("cases", [])
 
 
 def cases(folder: Path = FOLDER) -> Iterator[Case]:

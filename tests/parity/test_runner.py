@@ -64,3 +64,11 @@ def test_numbers_that_are_off_fail(path: tuple[str | int, ...]) -> None:
     place[path[-1]] *= 1.01
     with pytest.raises(AssertionError):
         runner("videomae")(Case("videomae", case.name, data, DATA))
+
+
+@pytest.mark.parametrize("name", ["pretrained_loading", "pickled_checkpoint"])
+def test_a_case_finds_what_it_needs_where_its_folder_holds_it_alone(name: str, tmp_path: Path) -> None:
+    case = named(name)
+    (tmp_path / f"{case.system}.json").write_text(json.dumps({"cases": [case.data]}))
+    (alone,) = cases(tmp_path)
+    run_whole(alone)

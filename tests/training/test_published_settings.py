@@ -119,6 +119,9 @@ def test_fusions(name: str) -> None:
     inputs = inputs_of(recipe)
     assert inputs.video is not None
     assert inputs.video.frames == 15
+    # what EfficientFace's weights for AffectNet know, with which the header says to start
+    assert inputs.video.mean == pytest.approx((0.55391484, 0.43522123, 0.3821877), abs=1e-4)
+    assert inputs.video.std == pytest.approx((0.24837189, 0.21625527, 0.20221159), abs=1e-4)
     assert inputs.sound is not None
     holds(inputs.sound, {"rate": 22050, "features": "mfcc"})
 

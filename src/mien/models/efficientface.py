@@ -153,9 +153,13 @@ class EfficientFace(Encoder):
         return {"stem": 0, "local": 1, "modulator": 1, "last": 4}.get(part[0], self.depth + 1)
 
 
-# RAF-DB's statistics, with which the published face weights were trained.
-FACE_MEAN = (0.57535914, 0.44928582, 0.40079932)
-FACE_STD = (0.20735591, 0.18981615, 0.18132027)
+# Mean and standard deviation of the colours of each corpus, with which the face weights published for it were trained.
+COLOURS = {
+    "raf-db": ((0.57535914, 0.44928582, 0.40079932), (0.20735591, 0.18981615, 0.18132027)),
+    "affectnet": ((0.55391484, 0.43522123, 0.3821877), (0.24837189, 0.21625527, 0.20221159)),
+    "caer-s": ((0.35964426, 0.22359873, 0.19040863), (0.15188067, 0.11678473, 0.1103445)),
+}
+FACE_MEAN, FACE_STD = COLOURS["raf-db"]
 _FACE = VideoInput(frames=1, stride=1, size=224, mean=FACE_MEAN, std=FACE_STD, crop=CropRecipe(size=224))
 
 

@@ -29,8 +29,8 @@ def trunk(w: Weights, video: Tensor, kind: str, pooled: bool, seen: dict[str, Te
     x = F.conv3d(video[:, None], w("frontend3D.0.weight", 64, 1, 5, 7, 7), stride=(1, 2, 2), padding=(2, 3, 3))
     seen["frontend3D.0"] = x
     seen["frontend3D.1"] = x = batch_norm(w, "frontend3D.1", x)
-    x = F.max_pool3d(active(w, "frontend3D.2", x, kind), (1, 3, 3), (1, 2, 2), (0, 1, 1))
-    seen["frontend3D"] = x
+    seen["frontend3D.2"] = x = active(w, "frontend3D.2", x, kind)
+    seen["frontend3D.3"] = seen["frontend3D"] = x = F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
     x = torch.cat([clip.transpose(0, 1) for clip in x])
     for stage, width in enumerate((64, 128, 256, 512), start=1):
         for unit in range(2):
@@ -44,7 +44,7 @@ def trunk(w: Weights, video: Tensor, kind: str, pooled: bool, seen: dict[str, Te
                 thin = mean_pooled(x) if pooled else x[:, :, ::2, ::2]
                 thin = F.conv2d(thin, w(f"{name}.downsample.{shift}.weight", width, x.shape[1], 1, 1))
                 x = batch_norm(w, f"{name}.downsample.{shift + 1}", thin)
-            x = active(w, f"{name}.relu2", inner + x, kind)
+            seen[name] = x = active(w, f"{name}.relu2", inner + x, kind)
         seen[f"trunk.layer{stage}"] = x
     seen["trunk"] = x.mean((2, 3))
     return seen["trunk"]
@@ -97,7 +97,7 @@ def whole(
     seen: dict[str, Tensor] = {}
     frames = trunk(w, video, kind, pooled, seen).unflatten(0, (len(video), -1))
     seen["gru.gru"], logits = headed(w, "gru", frames, lengths, 2 * (bins + 1), hidden)
-    seen["gru (42 logits)"] = logits
+    seen[f"gru ({2 * (bins + 1)} logits)"] = logits
     for name, shape in {name: value.shape for name, value in w.made.items() if name.startswith("gru.")}.items():
         w(name.replace("gru.", "gru2.", 1), *shape)
     parts = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -63,7 +62,7 @@ def shapes(case: Case) -> dict[str, list[int]]:
     if "state" in case.data:
         return case.data["state"]
     wanted = case.data.get("state_as")
-    for other in json.loads((case.folder / f"{case.system}.json").read_text())["cases"]:
+    for other in case.others():
         same = other["case"] == wanted if wanted else _network(other) == _network(case.data)
         if same and "state" in other:
             return other["state"]
@@ -118,7 +117,7 @@ def _stacked(case: Case, told: str) -> Tensor:
     """``stack of npz A, B``."""
     if not told.startswith("stack of npz "):
         pytest.fail(f"no way to make the input {told!r}")
-    arrays = np.load(case.folder / "avfusion_mfcc.npz")
+    arrays = np.load(case.beside("avfusion_mfcc.npz"))
     return torch.from_numpy(np.stack([arrays[name] for name in told.removeprefix("stack of npz ").split(", ")]))
 
 
@@ -272,8 +271,7 @@ def stepped(case: Case, dtype: torch.dtype, native: bool = False) -> Stepped:
 def pretrained_loading(case: Case) -> None:
     """EfficientFace's file starts the face encoder of a fusion; everything else starts anew."""
     faces, fusions = get_converter("efficientface"), get_converter("avfusion")
-    content = json.loads((case.folder / f"{case.system}.json").read_text())["cases"]
-    source = state_for(next(one["state"] for one in content if one["case"] == "efficientface"))
+    source = state_for(next(one["state"] for one in case.others() if one["case"] == "efficientface"))
     carried = faces.to_mien(source, faces.plan_state(source, {}))
     plan = fusions.plan_arguments({"branch": "video"})
     encoder = create_encoder(plan.model, **plan.arguments)

@@ -83,8 +83,9 @@ def forward(data: dict[str, Any]) -> None:
     assert sum(p.numel() for p in model.parameters()) == data["params"]
     seen: dict[str, Tensor] = {}
     encoder = model.encoder
-    watched = {"frontend3D.0": encoder.stem[0], "frontend3D.1": encoder.stem[1], "frontend3D": encoder.stem}
+    watched = {f"frontend3D.{i}": layer for i, layer in enumerate(encoder.stem)} | {"frontend3D": encoder.stem}
     watched |= {name: encoder.stages[i] for name, i in STAGES.items()}
+    watched |= {f"{name}.{j}": unit for name, i in STAGES.items() for j, unit in enumerate(encoder.stages[i])}
     for name, module in watched.items():
         module.register_forward_hook(lambda _module, _inputs, output, name=name: seen.__setitem__(name, output))
     lengths = list(data["kwargs"]["lengths"])
@@ -95,7 +96,8 @@ def forward(data: dict[str, Any]) -> None:
         outputs = model(inputs)[:, :steps]
         features = encoder.forward_features(inputs)
         states = model.head._states(features.frames, inputs.get("length"))[:, :steps]
-    seen |= {"trunk": features.frames.flatten(0, 1), "gru.gru": states, "gru (42 logits)": outputs}
+    seen |= {"trunk": features.frames.flatten(0, 1), "gru.gru": states}
+    seen |= dict.fromkeys(("gru (42 logits)", f"gru ({outputs.shape[-1]} logits)"), outputs)
     for name, summary in data["intermediates"].items():
         if name not in seen:
             pytest.fail(f"no way to see {name!r}")

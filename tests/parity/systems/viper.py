@@ -146,7 +146,7 @@ def extra(model: Recogniser, inputs: dict[str, Tensor], output: Tensor, name: st
 
 def pickled(case: Case) -> None:
     data = case.data
-    file = case.folder / data["file"]
+    file = case.beside(data["file"])
     state = CONVERTER.read(file, None).state
     expected = state_for(data["state"])
     assert state.keys() == expected.keys()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from mien.checkpoints.convert.base import Converter, Plan, telling
 from mien.checkpoints.convert.renaming import Renaming, Rule
+from mien.checkpoints.reading import Foreign
 from mien.errors import MienError, UsageError
-from mien.models.efficientface import EfficientFace
-from mien.models.specification import TaskConfig
+from mien.models import default_inputs
+from mien.models.efficientface import COLOURS, EfficientFace
+from mien.models.specification import Inputs, TaskConfig
 
 EMOTIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
 REPEATS = (4, 8, 4)
@@ -32,10 +36,21 @@ LOCAL = {0: "conv{k}_1", 1: "bn{k}_1", 3: "conv{k}_2", 4: "bn{k}_2"}
 
 
 class EfficientFaceConverter(Converter):
-    """EfficientFace; the repository is under the MIT licence and says nothing of the weights."""
+    """EfficientFace; the repository is under the MIT licence and says nothing of the weights.
+
+    A file that says AffectNet or CAER-S in its name is fed with the colours of that corpus, any other with RAF-DB's.
+    """
 
     system = "efficientface"
     paper = "Robust Lightweight Facial Expression Recognition Network with Label Distribution Training, AAAI 2021"
+
+    def read(self, file: Path, entry: str | None) -> Foreign:
+        """See ``Converter.read``. Which corpus published weights were trained on, and so with which colours they are
+        fed, stands in the names of their files alone."""
+        foreign = super().read(file, entry)
+        name = file.name.lower().replace("-", "").replace("_", "")
+        found = [corpus for corpus in COLOURS if corpus.replace("-", "") in name]
+        return Foreign(foreign.state, foreign.options | {"trained_on": found[0]}) if found else foreign
 
     def plan_arguments(self, published: Mapping[str, Any]) -> Plan:
         """See ``Converter.plan_arguments``; ``num_classes``, ``repeats`` and ``channels`` as in the reference."""
@@ -56,7 +71,11 @@ class EfficientFaceConverter(Converter):
         """See ``Converter.plan_state``."""
         if "modulator.channel_att.gate_c.gate_c_fc_0.weight" not in state or "fc.weight" not in state:
             raise MienError("the file is no EfficientFace checkpoint: it lacks the modulator's gates or fc.weight")
-        return self.plan_arguments({"num_classes": int(state["fc.weight"].shape[0]), **sizes_of(state, "")})
+        plan = self.plan_arguments({"num_classes": int(state["fc.weight"].shape[0]), **sizes_of(state, "")})
+        video = default_inputs(plan.model).video
+        assert video is not None
+        mean, std = COLOURS[options.get("trained_on", "raf-db")]
+        return replace(plan, inputs=Inputs(video=video.model_copy(update={"mean": mean, "std": std})))
 
     def renaming(self, plan: Plan) -> Renaming:
         """See ``Converter.renaming``."""
