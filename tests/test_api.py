@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import mien
 from mien.checkpoints.conversion import convert
@@ -148,6 +150,21 @@ def test_one_bad_recording_among_many(bundle: mien.Bundle, tmp_path: Path, jobs:
         assert timeline.frame.equals(mien.predict(film, bundle).frame)
     assert "is no readable video" in str(outcomes[str(paths[1])].error)
     assert "no such file" in str(outcomes[str(paths[2])].error)
+
+
+def test_reading_leaves_the_state_of_the_program_alone(bundle: mien.Bundle, tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", (64, 48), fps=25) as out:
+        for shade in range(10):
+            out.write(np.full((48, 64, 3), 8 * shade, np.uint8))
+
+    def state() -> tuple[Any, ...]:
+        threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+        return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate(), threads, precision  # type: ignore[index,union-attr]
+
+    before = state()
+    mien.predict(tmp_path / "a.mp4", mien.load(bundle.folder))
+    mien.embed(tmp_path / "a.mp4", bundle)
+    assert state() == before
 
 
 def test_what_holds_for_all_recordings_is_raised(bundle: mien.Bundle) -> None:

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from mien.evaluation.scores import figures
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mien.evaluation' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # checkers shall know names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'mien.evaluation' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)

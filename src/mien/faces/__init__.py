@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from mien.faces.yunet import YuNet
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mien.faces' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # checkers shall know names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'mien.faces' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)

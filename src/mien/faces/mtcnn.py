@@ -203,8 +203,9 @@ def _weights() -> dict[str, Tensor]:
 
 
 def _published() -> Cascade:
-    nets = Cascade()
-    nets.load_state_dict(_weights())
+    with torch.device("meta"):  # start values would be drawn from the generator of whoever detects, for nothing
+        nets = Cascade()
+    nets.load_state_dict(_weights(), assign=True)
     return nets.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from mien.inference.timeline import Timeline, join_timelines
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mien.inference' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # checkers shall know names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'mien.inference' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)

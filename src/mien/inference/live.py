@@ -36,6 +36,7 @@ def predict_frames(
     model: Bundle | PathLike,
     fps: float,
     settings: PredictSettings | None = None,
+    *,
     name: str = "live",
 ) -> Iterator[Timeline]:
     """Read apparent emotion from frames as they come: of a camera, of a call, of an array in memory.

@@ -34,6 +34,7 @@ def predict_each(
     paths: Iterable[PathLike],
     model: Bundle | PathLike,
     settings: PredictSettings | None = None,
+    *,
     jobs: int = 1,
 ) -> Iterator[Outcome]:
     """Read apparent emotion from many recordings, with an outcome for each, as they come.

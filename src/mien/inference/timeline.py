@@ -115,6 +115,10 @@ class Timeline:
         size = f"{len(self.files)} file(s), {seen} face(s), {len(self)} rows"
         return f"Timeline({size}, {self.kind}: {', '.join(self.outputs[:8])})"
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: the table."""
+        return str(self.frame._repr_html_())  # type: ignore[operator]
+
     def only(self, file: str | os.PathLike[str] | None = None) -> Timeline:
         """The part of one file; ``file`` may be left out when there is only one.
 

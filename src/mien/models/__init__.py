@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from mien.models.registry import create_encoder, default_inputs, describe, list_models, register_model
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mien.models' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # checkers shall know names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'mien.models' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name)
