@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from tests.training.corpus import MakeRecipe
 
+from mien.data.protocol import round_names
 from mien.errors import UsageError
 from mien.evaluation import EvaluationSettings
 from mien.evaluation import metrics as m
 from mien.evaluation.folds import aggregate
 from mien.evaluation.given import judge_file
 from mien.training.folds import cross_validate, fold_recipes
+from mien.training.recipe import load_recipe
 
 FOLDED = {"by": "subject", "fold": 0, "folds": 3}
 
@@ -79,8 +81,26 @@ def test_every_fold_tests_once_and_the_next_validates(task_recipe: MakeRecipe, t
         cross_validate(task_recipe(data={"protocol": FOLDED}), tmp_path)
 
 
+def test_everybody_and_every_corpus_tests_in_turn(tmp_path: Path) -> None:
+    """Leaving one person out is what small corpora are judged by; names may hold what files' names may not."""
+    rows = {"path": [f"{at}.mp4" for at in range(4)], "subject": ["b:2/x", "a", "10", "b:2?x"], "corpus": list("qqrr")}
+    pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
+    words = [f"data.manifest={tmp_path / 'm.csv'}", "data.protocol={by: leave_one_out, validation: 0.3}"]
+    recipes = fold_recipes(load_recipe("videomae/finetune_synthetic", words, each=True))
+    assert [one.data.protocol.fold for one in recipes.values()] == list(recipes) == ["10", "a", "b:2/x", "b:2?x"]
+    assert list(round_names(recipes).values()) == ["10", "a", "b_2_x", "b_2_x_"]
+    recipe = load_recipe("videomae/finetune_synthetic", [words[0], "data.protocol.by=corpus"], each=True)
+    assert list(fold_recipes(recipe)) == ["q", "r"]
+    with pytest.raises(UsageError, match="needs fold"):
+        load_recipe("videomae/finetune_synthetic", words)
+
+
 @pytest.mark.slow
-def test_folds_in_parallel_are_resumed_and_put_together(task_recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_folds_in_parallel_are_resumed_and_put_together(
+    task_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av.py").write_text("raise SystemExit('a file of the user, not PyAV')")
+    monkeypatch.chdir(tmp_path)
     recipe = task_recipe(data={"protocol": FOLDED | {"folds": 2}}, schedule={"epochs": 1})
     folds = cross_validate(recipe, tmp_path / "cv", jobs=2)
     assert folds.clips == (12, 12)

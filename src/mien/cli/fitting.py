@@ -59,7 +59,7 @@ def fit_folds(
 
     if recipe is None or "=" in recipe:
         raise UsageError("--folds needs the recipe, with --resume too: mien train RECIPE --folds all --run FOLDER")
-    loaded = load_recipe(recipe, overrides)
+    loaded = load_recipe(recipe, overrides, each=True)
     if loaded.stage != "fine-tuning":
         raise UsageError(f"{recipe} is a recipe for {loaded.stage}; folds are trained and tested on a task")
     wanted = names(folds)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mien.data.leakage import Overlap, betrays, overlaps
 from mien.data.manifest import Manifest
-from mien.data.protocol import Protocol, folds
+from mien.data.protocol import Protocol, folds, round_names
 from mien.data.settings import ProtocolSettings
 from mien.errors import UsageError
 
@@ -106,4 +106,4 @@ def _rounds(manifest: Manifest, choices: Mapping[str, Any]) -> dict[str, Protoco
     if choices.get("by") == "split":
         return {"split": settings()}
     first = settings(fold="0")
-    return {f"fold-{fold}": settings(fold=fold) for fold in folds(manifest, first)}
+    return {f"fold-{name}": settings(fold=fold) for fold, name in round_names(folds(manifest, first)).items()}

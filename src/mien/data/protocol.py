@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -140,6 +141,17 @@ def folds(manifest: Manifest, settings: ProtocolSettings) -> list[str]:
         )
     values = _required(manifest, column, "or divide in another way")
     return sorted({str(value) for value in values.dropna()}, key=_natural)
+
+
+def round_names(values: Iterable[str]) -> dict[str, str]:
+    """What files and folders of every round are called: people may have names that no file may have."""
+    names: dict[str, str] = {}
+    for value in values:
+        name = re.sub(r"[^\w.-]+", "_", value) or "_"
+        while name in names.values():
+            name += "_"
+        names[value] = name
+    return names
 
 
 def _by_fold(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:

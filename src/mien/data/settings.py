@@ -14,6 +14,9 @@ Probability = Field(default=0.0, ge=0.0, le=1.0)
 Strength = Field(default=0.0, ge=0.0, lt=1.0)
 
 
+FOLDED = ("fold", "subject", "random", "leave_one_out", "corpus")  # ways of dividing in which each part tests in turn
+
+
 class ProtocolSettings(Checked):
     """How rows are divided.
 
@@ -52,7 +55,7 @@ class ProtocolSettings(Checked):
 
     @model_validator(mode="after")
     def _check(self) -> ProtocolSettings:
-        folded = self.by in ("fold", "subject", "random", "leave_one_out", "corpus")
+        folded = self.by in FOLDED
         if folded and self.fold is None:
             raise ValueError(f"by={self.by!r} needs fold (which one is the test)")
         if not folded and self.fold is not None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from mien.data.manifest import Manifest
+from mien.data.protocol import folds, round_names
+from mien.data.settings import FOLDED
 from mien.errors import MienError, UsageError
 from mien.evaluation.folds import Folds, aggregate
 from mien.files import complete
@@ -24,23 +26,20 @@ def fold_recipes(recipe: Recipe, wanted: Sequence[str] = ()) -> dict[str, Recipe
     """The recipe of every fold, by the fold that tests.
 
     Args:
-        recipe: its protocol divides by ``fold``, ``subject`` or ``random``; where one fold validates, it is the one
-            after the fold that tests.
-        wanted: folds to train; empty: all.
+        recipe: its protocol divides by ``fold``, ``subject``, ``leave_one_out``, ``corpus`` or ``random``; where one
+            fold validates, it is the one after the fold that tests.
+        wanted: folds (people, corpora) to train; empty: all.
 
     Raises:
         UsageError: the recipe has no folds, or not those that are wanted.
     """
     settings = recipe.data.protocol
-    if settings.by not in ("fold", "subject", "random"):
+    if settings.by not in FOLDED:
         raise UsageError(
-            f"data.protocol.by={settings.by!r} has no folds; set data.protocol.by=fold (column fold) or "
-            "data.protocol.by=subject with data.protocol.fold=0"
+            f"data.protocol.by={settings.by!r} has no folds; set data.protocol.by=fold (column fold), subject, "
+            "leave_one_out or corpus"
         )
-    known = [str(number) for number in range(settings.folds)]
-    if settings.by == "fold":
-        column = Manifest.read(recipe.data.manifest).column("fold").dropna()
-        known = sorted({str(name) for name in column}, key=lambda name: (len(name), name))
+    known = folds(Manifest.read(recipe.data.manifest), settings)
     strange = [name for name in wanted if name not in known]
     if strange:
         raise UsageError(f"fold {strange[0]!r} is not one of {', '.join(known)}")
@@ -95,14 +94,15 @@ def _run(recipes: Mapping[str, Recipe], folder: Path, jobs: int, quiet: bool) ->
     devices: SimpleQueue[int] = SimpleQueue()
     for slot in range(jobs):
         devices.put(slot)
-    for name, one in recipes.items():
-        with complete(folder / f"fold-{name}.yaml") as part:
-            part.write_text(dump_recipe(one, f"Fold {name} of a cross-validation."), "utf-8")
+    names = round_names(recipes)
+    for fold, one in recipes.items():
+        with complete(folder / f"fold-{names[fold]}.yaml") as part:
+            part.write_text(dump_recipe(one, f"Fold {fold} of a cross-validation."), "utf-8")
 
-    def run(name: str) -> str | None:
+    def run(fold: str) -> str | None:
         slot = devices.get()
         try:
-            return _fold(recipes[name], folder, name, slot if jobs > 1 else None, quiet)
+            return _fold(recipes[fold], folder, names[fold], slot if jobs > 1 else None, quiet)
         finally:
             devices.put(slot)
 
@@ -110,7 +110,7 @@ def _run(recipes: Mapping[str, Recipe], folder: Path, jobs: int, quiet: bool) ->
         problems = [problem for problem in pool.map(run, recipes) if problem]
     if problems:
         raise MienError(f"{problems[0]}; go on with --resume when it is mended")
-    return aggregate([folder / f"fold-{name}" / "evaluation" / "test" for name in recipes], folder)
+    return aggregate([folder / f"fold-{name}" / "evaluation" / "test" for name in names.values()], folder)
 
 
 def _fold(recipe: Recipe, folder: Path, name: str, slot: int | None, quiet: bool) -> str | None:
@@ -130,7 +130,7 @@ def _fold(recipe: Recipe, folder: Path, name: str, slot: int | None, quiet: bool
         log = folder / f"fold-{name}.log"
         with log.open("ab") as file:
             child = subprocess.Popen(
-                [sys.executable, "-m", "mien.cli.child", *words],
+                [sys.executable, "-P", "-m", "mien.cli.child", *words],  # -P: a user's av.py is not PyAV
                 env=environment,
                 stdin=subprocess.PIPE,  # closes when this process is no more, and with it the child ends
                 stdout=file,

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mien.data.settings import FOLDED
 from mien.errors import UsageError
 from mien.training.schema import Recipe
 
@@ -84,13 +85,14 @@ def read_header(text: str) -> dict[str, str]:
     return header
 
 
-def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: str | Path, overrides: Sequence[str] = (), each: bool = False) -> Recipe:
     """A recipe by path or shipped name, laid over its bases, with ``key=value`` overrides, and everything checked.
 
     Args:
         source: file ending in ``.yaml``/``.yml``, or a name that ``list_recipes`` knows. A base that ends so is a file
             beside it, otherwise a shipped name.
         overrides: ``section.key=value``; the value is read as YAML, so numbers, lists and ``null`` work.
+        each: every fold will test in turn, so that ``data.protocol.fold`` need not say which one does.
 
     Raises:
         UsageError: no such recipe, not YAML, an unknown key (the nearest known one is named), or a wrong value.
@@ -102,6 +104,8 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         data = _unnamed(data)
     for override in overrides:
         _apply(data, override)
+    if each:
+        _set_fold(data)
     return check_recipe(data, where)
 
 
@@ -205,6 +209,13 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise UsageError(f"override {override!r}: {part} is a value, not a section with keys")
     section[parts[-1]] = value
+
+
+def _set_fold(data: dict[str, Any]) -> None:
+    section = data.get("data")
+    protocol = section.get("protocol") if isinstance(section, dict) else None
+    if isinstance(protocol, dict) and protocol.get("by") in FOLDED and protocol.get("fold") is None:
+        protocol["fold"] = "each"
 
 
 def _explain(problem: Any) -> str:
