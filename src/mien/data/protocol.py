@@ -117,7 +117,9 @@ def _why(error: Exception) -> str:
 
 
 def _by_split(manifest: Manifest, settings: ProtocolSettings) -> dict[str, list[str]]:
-    values = _required(manifest, "split", "or ask for folds (by subject)")
+    values = _required(
+        manifest, "split", "or ask for folds by subject (recipe: data.protocol.by=subject data.protocol.fold=0)"
+    )
     known = values.astype("str").str.strip().str.lower().map(_SPLITS)
     odd = known.isna() & values.notna()
     if odd.any():
