@@ -94,7 +94,7 @@ def _import_ray() -> Any:
 def _connected(ray: Any, jobs: int | None, address: str | None) -> Iterator[None]:
     local = {"num_cpus": jobs, "object_store_memory": _STORE, "include_dashboard": False} if address is None else {}
     try:
-        _knock(address or "")
+        _knock(ray, address or "")
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -118,7 +118,12 @@ def _show_token() -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
-def _knock(address: str) -> None:
-    """Raise ``OSError`` where nothing listens at HOST:PORT: Ray itself goes on asking for many minutes."""
+def _knock(ray: Any, address: str) -> None:
+    """Raise ``OSError`` where nothing listens at HOST:PORT: Ray itself goes on asking for many minutes.
+
+    ``auto`` leads to where a cluster was, too, when its machine was switched off and left a note of it.
+    """
+    if address == "auto":
+        address = str(ray._private.services.get_ray_address_from_environment(address, None))
     if place := re.fullmatch(r"(?:ray://)?([^/:]+):(\d+)", address):
         socket.create_connection((place[1], int(place[2])), timeout=10).close()
