@@ -21,11 +21,17 @@ WORDS = {"case", "description", "note", "reference", "repo", "composition", "for
          "resample_with_librosa_0_10", "teacher_weights", "data"}  # fmt: skip
 
 
+# parts of a case in which nothing may be passed over either; words are settings in the first two
+NESTED = ("kwargs", "model_kwargs", "training", "train_mode_forward", "loss", "parts")
+
+
 class Noted(dict[str, Any]):
-    """A mapping that remembers what was asked for, in its ``kwargs`` too."""
+    """A mapping that remembers what was asked for, in parts of its own (``NESTED``) too."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        super().__init__({key: Noted(one) if key == "kwargs" else one for key, one in data.items()})
+        super().__init__(
+            {key: Noted(one) if key in NESTED and isinstance(one, dict) else one for key, one in data.items()}
+        )
         self.read: set[str] = set()
 
     def __getitem__(self, key: str) -> Any:
@@ -54,11 +60,16 @@ class Noted(dict[str, Any]):
         return other | dict(self)
 
     def ignored(self, settings: bool = False) -> set[str]:
-        """What nobody asked for, words aside; in ``kwargs`` words are ``settings``."""
+        """What nobody asked for, words aside, unless words are ``settings``."""
         own = {key for key, one in super().items() if key not in self.read | WORDS and one not in ({}, [], None)}
         own = {key for key in own if settings or not isinstance(super(Noted, self).get(key), str)}
-        below = super().get("kwargs") if "kwargs" in self.read else None
-        return own | {f"kwargs.{key}" for key in (below.ignored(settings=True) if below else ())}
+        parts = [(name, super(Noted, self).get(name)) for name in NESTED if name in self.read]
+        return own | {
+            f"{name}.{key}"
+            for name, part in parts
+            if isinstance(part, Noted)
+            for key in part.ignored(settings=name.endswith("kwargs"))
+        }
 
 
 @dataclass(frozen=True)

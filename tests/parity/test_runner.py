@@ -54,6 +54,13 @@ def test_what_nobody_looked_at_fails() -> None:
         run_whole(Case("pretext", case.name, data, DATA))
 
 
+def test_what_nobody_looked_at_in_a_part_fails() -> None:
+    case = named("maedfer_ft_small_region")
+    data = case.data | {"training": case.data["training"] | {"warmth": 3, "note": "words"}}
+    with pytest.raises(AssertionError, match=r"no way to look at training.warmth of maedfer"):
+        run_whole(Case("maedfer", case.name, data, DATA))
+
+
 @pytest.mark.parametrize("path", [("output", "values", 3), ("losses", "mse | raw pixels"), ("training", "grad_norm")])
 def test_numbers_that_are_off_fail(path: tuple[str | int, ...]) -> None:
     case = named("videomae_pt_tiny")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -99,10 +100,16 @@ def names(data: dict[str, Any]) -> tuple[str, str]:
     return kwargs.get("pred_case", "vaerr_loss_pred"), kwargs.get("target_case", "vaerr_loss_target")
 
 
-def costs() -> PublishedCosts:
+@functools.cache
+def parameters() -> torch.nn.ParameterList:
+    """Those of the whole model, as the cases fill it."""
     filled = state_for(shapes_of(get_converter("vaerr")))
     kept = [v for n, v in filled.items() if not n.endswith(("running_mean", "running_var", "num_batches_tracked"))]
-    return PublishedCosts(lambda: iter(torch.nn.ParameterList(kept)))
+    return torch.nn.ParameterList(kept)
+
+
+def costs() -> PublishedCosts:
+    return PublishedCosts(lambda: iter(parameters()))
 
 
 def value(loss_type: int, variant: str, pred: Tensor, truth: Tensor, carried: PublishedCosts | None = None) -> Tensor:
@@ -163,6 +170,7 @@ def loss(data: dict[str, Any]) -> None:
         pred = predictions(pred_case, clips, frames).requires_grad_()
         found = value(data["loss_type"], name, pred, truth)
         close(found.item(), expected["loss"], 1e-6, 0.0, f"loss type {data['loss_type']}, {name}")
+        assert str(found.dtype) == expected.get("dtype", str(found.dtype))
         if "grad_pred" in expected:
             found.backward()
             assert_summary(pred.grad, expected["grad_pred"], 1e-5, f"gradient, {name}")
@@ -184,6 +192,9 @@ def clusters(data: dict[str, Any], pred: Tensor, truth: Tensor) -> None:
             close(term.cost(name, one).mean().item(), parts[f"mean_cost_{name}"], 1e-6, 0.0, f"cost of {name}")
             entropy = functional.cross_entropy(one.probabilities, one.bins)
             close(entropy.item(), parts[f"ce20_{name}"], 1e-6, 0.0, f"entropy of {name}")
+        if "L2" in parts:
+            rest = parts[f"mean_cost_{name}"] * parts[f"ce20_{name}"]
+            close(costs()(name, one).item() - rest, parts["L2"], 1e-5, 0.0, "norms of all parameters")
         if name in data.get("kmeans", {}):
             expected = data["kmeans"][name]
             truth_labels, moved = lloyd(one.flags.float(), one.flags[:BINS].float())
