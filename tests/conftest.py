@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 # --hypothesis-profile=default searches anew
 settings.register_profile("mien", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mien")
+
+# librosa cannot be imported where numba finds no folder to keep compiled code in
+if not os.access(os.path.expanduser("~"), os.W_OK):
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"numba-{os.getuid()}"))
 
 
 @pytest.fixture(scope="session")

@@ -196,6 +196,6 @@ def test_two_preparations_do_not_share_a_folder(corpus: Path, tmp_path: Path, sc
 
 def test_unwritable_output_gives_one_line(corpus: Path, tmp_path: Path, scripted: list[str]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MienError, match="cannot be written") as caught:
+    with pytest.raises(UsageError, match="file/out is a file or lies in one, and a folder is written") as caught:
         prepare([corpus], tmp_path / "file" / "out", SETTINGS)
     assert "\n" not in str(caught.value)
