@@ -18,7 +18,7 @@ from mien.data import corpora
 from mien.data.corpora import get_corpus, register_corpus
 from mien.errors import UsageError
 from mien.evaluation.metrics import METRICS, metric, register_metric
-from mien.models import default_inputs, list_models, register_model, registry
+from mien.models import create_encoder, default_inputs, list_models, register_model, registry
 from mien.models.specification import TaskConfig
 from mien.pretext import PRETEXTS, register_pretext
 from mien.tasks import TASKS, Classification, create_task, register_task
@@ -140,6 +140,11 @@ def test_names_that_are_taken_are_refused(take: Callable[[], Any], line: str) ->
     with pytest.raises(UsageError, match=line):
         take()
     assert create_task(TaskConfig(kind="traits", outputs=("a",))).kind == "traits"
+
+
+def test_an_unknown_model_may_be_ones_own() -> None:
+    with pytest.raises(UsageError, match="one of your own is imported first, or found by its entry point"):
+        create_encoder("mine")
 
 
 def named(name: str) -> Any:

@@ -37,6 +37,11 @@ def test_classes(corpus: Manifest, classifier: Path) -> None:
     assert result["uar"].n == 4
     assert any("only 2 subjects" in note for note in result.notes)
     assert len(result.weights.sha256) == 64
+    uar = result["uar"]
+    assert repr(result) == (
+        f"EvaluationResult(uar {uar.value:.3f}, {uar.interval.low:.3f} to {uar.interval.high:.3f} by subject, 4 clips, "
+        f"{str(classifier)!r} on {corpus.name!r})"
+    )
 
 
 def test_clips_of_a_group_are_averaged_and_judged_once(

@@ -45,7 +45,7 @@ class Weights:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EvaluationResult:
     """What ``evaluate`` found.
 
@@ -97,6 +97,12 @@ class EvaluationResult:
         truth = self.predictions.truth
         predicted = self.predictions.output.argmax(axis=1)
         return confusion_matrix(truth[truth >= 0], predicted[truth >= 0], len(self.task.classes))
+
+    def __repr__(self) -> str:
+        first = self.scores[0]
+        between = f"{first.interval.low:.3f} to {first.interval.high:.3f} by {self.unit}"
+        figures = f"{first.name} {first.value:.3f}, {between}, {first.n} {first.counted}"
+        return f"EvaluationResult({figures}, {self.weights.source!r} on {self.manifest.name!r})"
 
     def bin_confusions(self) -> dict[str, np.ndarray]:
         """Counts ``(bins, bins)`` of every value that is also told as bins, rows are the truth; empty elsewhere."""

@@ -76,7 +76,8 @@ def _known(name: str) -> str:
     _load(name)
     if name not in _builders:
         raise UsageError(
-            f"model {name!r} is not registered; {nearest(name, _builders, most=3)} (mien models lists all)"
+            f"model {name!r} is not registered; {nearest(name, _builders, most=3)} (mien models lists all; "
+            "the module that registers one of your own is imported first, or found by its entry point)"
         )
     return name
 
