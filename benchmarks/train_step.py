@@ -109,17 +109,17 @@ class Trainer:
             drawn = [pretext.extras(np.random.default_rng(i), {"video": clip}, nowhere) for i, clip in enumerate(video)]
             self.batch |= {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
             self.module: nn.Module = pretext
-            self._loss: Callable[[], Tensor] = lambda: pretext.loss(self.batch)[0]
+            self.loss_of: Callable[[], Tensor] = lambda: pretext.loss(self.batch)[0]
         else:
             task = create_task(TaskConfig(kind="classification", outputs=tuple(map(str, range(CLASSES)))))
             self.batch["target"] = torch.arange(batch) % CLASSES
             self.module = create_model(model, task, **arguments)
-            self._loss = lambda: task.loss(self.module(self.batch), self.batch)
+            self.loss_of = lambda: task.loss(self.module(self.batch), self.batch)
         self.module.to(device)
         self.batch = {name: value.to(device) for name, value in self.batch.items()}
         settings = Optimiser(lr=1e-5)
         self.optimiser = make_optimiser(parameter_groups(self.module, settings.weight_decay), settings)
-        self._quick = torch.compile(self._loss) if compile_ else self._loss
+        self._quick = torch.compile(self.loss_of) if compile_ else self.loss_of
 
     def form(self, name: Form) -> AbstractContextManager[None]:
         """Inside, steps are taken in that form."""
@@ -137,7 +137,7 @@ class Trainer:
     def step(self, name: Form) -> Tensor:
         """One whole step in a form that holds; returns the loss."""
         with self.autocast():
-            loss = (self._quick if name == "mien" else self._loss)()
+            loss = (self._quick if name == "mien" else self.loss_of)()
         loss.backward()
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -150,7 +150,7 @@ class Trainer:
         """Without dropout, in that form."""
         self.module.eval()
         with torch.no_grad(), self.autocast(), self.form(name):
-            value = float(self._loss())
+            value = float(self.loss_of())
         self.module.train()
         return value
 

@@ -15,15 +15,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.accelerators import CPUAccelerator
 from lightning.fabric.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.optim import optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from mien.nn import device
@@ -45,6 +46,9 @@ class Waits(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.overloadpacket in (aten.to, aten.item, aten.is_nonzero):  # come whole in inference mode
+            with self:
+                return func.decompose(*args, **kwargs)
         first = args[0] if args and isinstance(args[0], Tensor) else None
         there = first is not None and first.device == self.device
         if func is aten._local_scalar_dense.default and isinstance(first, Tensor):
@@ -93,10 +97,21 @@ def pretended(patch: pytest.MonkeyPatch) -> Iterator[Waits]:
         yield waits
 
 
+def _numpy(values: Tensor, plain: Any = Tensor.numpy) -> Any:
+    """As arrays; those of tensors without values hold ones."""
+    if not isinstance(values, FakeTensor):
+        with _disable_current_modes():
+            return plain(values)
+    if values.device.type != "cpu" or values.requires_grad:
+        raise TypeError(f"on {values.device}, requires_grad={values.requires_grad}: no array can be made of it")
+    return np.ones(values.shape, str(values.dtype).removeprefix("torch."))
+
+
 @contextmanager
 def _without_values(patch: pytest.MonkeyPatch) -> Iterator[None]:
     generator = torch.Generator
     patch.setattr(torch, "Generator", lambda device="cpu": generator())  # a device without values has none
+    patch.setattr(Tensor, "numpy", _numpy)
     forget_sent()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from mien.pretext import PRETEXTS
 from mien.tasks import TASKS
 from mien.training.recipe import check_recipe, load_recipe
 from mien.training.rehearsal import Stage, one_step, staged
-from mien.training.schema import Recipe
+from mien.training.schema import Hardware, Recipe
 from mien.training.stepper import Stepper
 
 StageOf = Callable[[str], Stage]
@@ -96,6 +97,17 @@ def test_a_step_waits_once(case: str, stage_of: StageOf, monkeypatch: pytest.Mon
         waits.places.clear()
         one_step(stepper, stage)
     assert {place: waits.places[place] for place in waits.places.keys() - KNOWN_LATE - WITHOUT_FLOAT64} == {FETCH: 1}
+
+
+def test_blocks_compute_anew_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_of("videomae_test").model_copy(update={"hardware": Hardware(recompute=True)})
+    stage = staged(recipe, tmp_path)
+    with pretended(monkeypatch) as waits:
+        moved(stage.experiment.objective, DEVICE)
+        stepper = Stepper(stage.experiment, fabric())
+        waits.places.clear()
+        one_step(stepper, stage)
+    assert waits.places == {FETCH: 1}
 
 
 @pytest.mark.parametrize("case", [case for case in MARKED if case.values != (RECIPES["binned"],)])  # fake GRUs fail

@@ -233,6 +233,10 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_clips(
         ({"mixing": {"mixup": 0.8}, "task": {"kind": "dimensions", "level": "frame", "outputs": ["along"]}}, "mixing"),
         ({"data": {"manifest": "nowhere.csv"}}, r"nowhere\.csv"),
         (
+            {"model": {"name": "vaerr_test"}, "hardware": {"accelerator": "cpu", "recompute": True}},
+            "hardware.recompute: model 'vaerr_test' has no transformer blocks; set it to false",
+        ),
+        (
             {"hardware": {"accelerator": "cuda", "devices": 64}, "data": {"manifest": "m", "batch": 64}},
             "this machine has",
         ),

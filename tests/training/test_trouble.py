@@ -12,6 +12,7 @@ from tests.training.corpus import MakeRecipe
 from mien.errors import MienError
 from mien.training.batches import Part
 from mien.training.fitting import fit
+from mien.training.schema import Hardware
 from mien.training.stepper import Stepper, weigh
 from mien.training.trouble import in_plain_words
 
@@ -33,7 +34,8 @@ def test_a_run_out_of_memory_goes_on_with_smaller_parts(
         fit(task_recipe(intervals={"checkpoint_steps": 1}), tmp_path / "run")
     assert str(caught.value) == (
         "out of memory (2.00 GiB more were asked for) after step 3, with 4 clips at once; set optimiser.accumulate=2 "
-        "(2 at once, the gradient stays that of all), then --resume"
+        "(2 at once, the gradient stays that of all) or hardware.recompute=true (blocks compute anew what the backward "
+        "pass needs), then --resume"
     )
     optimiser = task_recipe().optimiser.model_copy(update={"accumulate": 2})
     recipe = task_recipe(intervals={"checkpoint_steps": 1}).model_copy(update={"optimiser": optimiser})
@@ -44,6 +46,10 @@ def test_one_clip_at_once_cannot_be_halved(task_recipe: MakeRecipe) -> None:
     recipe = task_recipe(optimiser={"lr": 1e-3, "accumulate": 4})
     line = str(in_plain_words(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."), recipe, 0, 1))
     assert line.startswith("out of memory after step 0, with 1 clip at once; use more devices, precision=bf16, ")
+    full = RuntimeError("CUDA error: out of memory")
+    assert "at once; set hardware.recompute=true (blocks" in str(in_plain_words(full, recipe, 0, 1, blocks=2))
+    recomputing = recipe.model_copy(update={"hardware": Hardware(recompute=True)})
+    assert "at once; use more devices" in str(in_plain_words(full, recomputing, 0, 1, blocks=2))
 
 
 def test_processes_that_could_not_read_their_clips_take_part_with_weight_0() -> None:

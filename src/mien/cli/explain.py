@@ -62,12 +62,12 @@ def explain(
     from mien.media import check_named
 
     check_named(video)
+    settings = PredictSettings(hop=hop, detector=detector, device=device, batch=batch, threads=threads)
     bundle = load(model)
     if takes_streams_alone(bundle):
-        typer.echo(json.dumps(explain_streams(video, bundle, output), indent=1))
+        typer.echo(json.dumps(explain_streams(video, bundle, output, settings), indent=1))
         return
     check_writable(out, "--out")
-    settings = PredictSettings(hop=hop, detector=detector, device=device, batch=batch, threads=threads)
     told = []
     for one in dict.fromkeys(method or [_Method.gradients]):
         chosen: Method = one.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mien.checkpoints.bundle import Bundle, load
 from mien.errors import UsageError
@@ -18,6 +19,7 @@ from mien.explanation.occlusion import heat, hide_modalities, hide_moments
 from mien.explanation.reader import CELLS, CLASS, MOMENTS, Explainer, Method
 from mien.explanation.rollout import rollout, rolls_out
 from mien.explanation.score import Score
+from mien.extraction.kinds import BATCH
 from mien.extraction.recording import RecordingStreams
 from mien.faces.recipe import CropRecipe
 from mien.files import complete, finite, write_json
@@ -25,7 +27,11 @@ from mien.inference.pipeline import read_with
 from mien.inference.settings import PredictSettings
 from mien.inference.streams import takes_streams_alone
 from mien.inference.timeline import Timeline
+from mien.media import probe
+from mien.memory import smaller, within_memory
 from mien.models.contract import Recogniser
+from mien.models.device import device_named, placed
+from mien.nn.device import send
 
 Progress = Callable[[float, float], None]
 STEP = 0.1  # seconds between maps
@@ -145,7 +151,10 @@ def explain(
 
 
 def explain_streams(
-    path: str | os.PathLike[str], model: Bundle | str | os.PathLike[str], output: str | None = None
+    path: str | os.PathLike[str],
+    model: Bundle | str | os.PathLike[str],
+    output: str | None = None,
+    settings: PredictSettings | None = None,
 ) -> dict[str, Any]:
     """What a model of feature streams goes by in a recording, taken as one stretch.
 
@@ -159,25 +168,31 @@ def explain_streams(
     bundle = model if isinstance(model, Bundle) else load(os.fspath(model))
     if not takes_streams_alone(bundle) or bundle.task is None or not isinstance(bundle.model, Recogniser):
         raise UsageError(f"{bundle.specification.model} takes no feature streams, or has no task; use explain")
-    model_ = bundle.model.eval()
-    score = Score(model_, bundle.task, output)
-    from mien.media import probe
+    settings = settings or PredictSettings()
+    device = device_named(settings.device)
+    score = Score(placed(bundle.model, settings.device), bundle.task, output)
+    streams = RecordingStreams(bundle.specification.inputs.streams, str(device), settings.batch or BATCH)
+    found, used = streams.read(Path(path), 0.0, probe(path).duration)
+    with within_memory(f"with the whole recording on {device}", smaller(device=device.type)):
+        return _told(score, {name: send(value, device) for name, value in found.items()}, used)
 
-    inputs, used = RecordingStreams(bundle.specification.inputs.streams).read(Path(path), 0.0, probe(path).duration)
+
+def _told(score: Score, inputs: Mapping[str, Tensor], used: Sequence[str]) -> dict[str, Any]:
+    """See ``explain_streams``."""
     with torch.no_grad():
         chosen = score.chosen(inputs)
         answer = float(score.read(inputs, chosen)[0])
     lost = hide_modalities(score, inputs)
     when = torch.stack([hide_moments(score, inputs, MOMENTS, name) for name in used]).sum(dim=0)
     found: dict[str, Any] = {
-        "output": bundle.task.columns()[int(chosen[0])],
+        "output": score.task.columns()[int(chosen[0])],
         "answer": round(answer, 6),
         "streams": used,
         "without": {name: round(float(loss[0]), 6) for name, loss in lost.items()},
         "when": {"occlusion": [round(value, 4) for value in heat(when)[0].tolist()]},
     }
-    if rolls_out(model_.encoder):
-        found["when"]["rollout"] = [round(value, 4) for value in rollout(model_.encoder, inputs)[0].tolist()]
+    if rolls_out(score.model.encoder):
+        found["when"]["rollout"] = [round(value, 4) for value in rollout(score.model.encoder, inputs)[0].tolist()]
     return found
 
 

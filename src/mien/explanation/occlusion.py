@@ -33,12 +33,9 @@ def hide_places(score: Score, inputs: Inputs, masks: Sequence[Tensor] | Tensor) 
 
 def hide_grid(score: Score, inputs: Inputs, cells: int) -> Tensor:
     """Answer minus the answer with one cell of a ``cells`` x ``cells`` grid hidden: ``(B, cells, cells)``."""
-    height, width = inputs["video"].shape[-2:]
-    masks = []
-    for cell in range(cells * cells):
-        coarse = torch.zeros(cells * cells)
-        coarse[cell] = 1.0
-        masks.append(F.interpolate(coarse.reshape(1, 1, cells, cells), (height, width), mode="nearest")[0, 0])
+    video = inputs["video"]
+    each = torch.eye(cells * cells, device=video.device).unflatten(1, (1, cells, cells))
+    masks = F.interpolate(each, video.shape[-2:], mode="nearest")[:, 0]
     return hide_places(score, inputs, masks).unflatten(1, (cells, cells))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mien.faces.recipe import CropRecipe
+from mien.nn.device import sent_once
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
 
@@ -33,27 +34,32 @@ BY_LANDMARKS: dict[str, tuple[Box, ...]] = {
 FACE: Box = (-1.25, -1.15, 1.25, 1.75)
 AROUND = "around the face"
 NAMES = (*BY_BOX, AROUND)
+CPU = torch.device("cpu")
 LEAST = 0.45  # of eyes to mouth: how near each other the eyes of a face from the side are taken to be
 
 
-def part_masks(size: int, crop: CropRecipe | None, landmarks: Tensor | None = None) -> Tensor:
+def part_masks(
+    size: int, crop: CropRecipe | None, landmarks: Tensor | None = None, device: torch.device = CPU
+) -> Tensor:
     """Masks, 1 inside, of every part in ``NAMES``: its own of every picture where landmarks are known.
 
     Args:
         size: of the picture.
         crop: how faces are shown; a square of the box's longer side with the recipe's margin, or the picture itself.
         landmarks: ``(..., 5, 2)`` x, y of eyes, nose tip and mouth corners as shares of the picture; NaN: not known.
+        device: where they are wanted.
 
     Returns:
         ``(P, size, size)``, or ``(..., P, size, size)``.
     """
-    usual = _by_box(size, crop)
+    usual = _by_box(device, size, crop)
     if landmarks is None:
         return usual
     known = landmarks.isfinite().flatten(-2).all(dim=-1)[..., None, None, None]
     return torch.where(known, _by_landmarks(size, landmarks.nan_to_num()), usual.to(landmarks))
 
 
+@sent_once
 def _by_box(size: int, crop: CropRecipe | None) -> Tensor:
     margin = 0.0 if crop is None else crop.margin
     low, span = margin / (1 + 2 * margin), 1 / (1 + 2 * margin)

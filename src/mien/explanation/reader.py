@@ -100,7 +100,7 @@ class Explainer:
         """What hiding parts of the face and modalities costs, for the columns ``extra``; NaN for parts out of sight."""
         if not self.extra:
             return []
-        masks = part_masks(batch["video"].shape[-1], self._crop, landmarks).to(self.device)
+        masks = part_masks(batch["video"].shape[-1], self._crop, landmarks, self.device)
         if masks.ndim == 5:  # its own for every picture: (B, T, P, H, W) → P of (B, 1, T, H, W)
             masks = masks.movedim(2, 0)[:, :, None]
         shown = masks.flatten(1).any(dim=1)

@@ -19,6 +19,7 @@ from mien.models.registry import register_model
 from mien.models.tubelet import Pooling, TubeletEncoder, face_clips
 from mien.nn import Block, CrossAttention, Size3, drop_path_rates, grid_of, layer_scale_or_identity
 from mien.nn.readout import mean_over_space, slices_to_frames
+from mien.nn.recompute import recomputable
 
 
 class ContextBlock(Block):
@@ -41,10 +42,11 @@ class ContextBlock(Block):
         )
         self.cross_scale = layer_scale_or_identity(dim, layer_scale)
 
+    @recomputable
     def read(self, tokens: Tensor, context: Tensor) -> Tensor:
         """``(B, N, C)`` tokens, ``(B, M, C)`` context → ``(B, N, C)``."""
         seen = self.cross(self.cross_norm(tokens), self.context_norm(context))
-        return super().forward(tokens + self.drop_path(self.cross_scale(seen)))
+        return self.work(tokens + self.drop_path(self.cross_scale(seen)))
 
 
 class TemporalReduction(nn.Conv1d):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from mien.errors import UsageError
@@ -138,7 +139,7 @@ class FrameResNet(Encoder):
 def _mean_over_time(frames: Tensor, length: Tensor | None) -> Tensor:
     if length is None:
         return frames.mean(dim=1)
-    steps = frames.new_tensor(range(frames.shape[1]))
+    steps = torch.arange(frames.shape[1], device=frames.device)
     valid = (steps[None] < length[:, None].to(frames)).to(frames)[..., None]
     return (frames * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
 

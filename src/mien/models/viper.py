@@ -16,6 +16,8 @@ from mien.models.contract import Encoder, Features, ModelInputs
 from mien.models.registry import register_model
 from mien.models.specification import Inputs, StreamInput
 from mien.nn import Mlp, sinusoid_table
+from mien.nn.device import sent_once
+from mien.nn.recompute import Recomputable, recomputable
 
 # Widths of the published feature streams; 27 action units and expressions are followed by 5 zeros so that heads divide.
 WIDTHS = {"visual": 768, "audio": 512, "text": 768, "fau": 32}
@@ -24,7 +26,10 @@ WIDTHS = {"visual": 768, "audio": 512, "text": 768, "fau": 32}
 REACTIONS = ("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise")
 
 
-class PerceiverLayer(nn.Module):
+_times = sent_once(sinusoid_table)
+
+
+class PerceiverLayer(Recomputable):
     """Attention of latents over a context (or themselves), then an MLP of the same width, each with a residual.
 
     Args:
@@ -51,6 +56,7 @@ class PerceiverLayer(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
+    @recomputable
     def forward(self, latents: Tensor, context: Tensor | None = None) -> Tensor:
         """``(B, L, C)`` and context ``(B, N, D)`` → ``(B, L, C)``."""
         query = self.norm(latents)
@@ -149,7 +155,7 @@ class StreamPerceiver(Encoder):
         """``tokens`` are the latents after the last block."""
         x = self.join(inputs)
         if self.time_embedding:
-            x = x + sinusoid_table(x.shape[1], x.shape[2]).to(x)
+            x = x + _times(x.device, x.shape[1], x.shape[2]).to(x)
         z = self.read(self.latents.expand(x.shape[0], -1, -1), x)
         for block in self.blocks:
             z = block(z)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mien.nn.attention import SelfAttention
 from mien.nn.drop_path import DropPath
+from mien.nn.recompute import Recomputable, recomputable
 
 
 class Mlp(nn.Module):
@@ -43,7 +44,7 @@ def layer_scale_or_identity(dim: int, initial: float) -> nn.Module:
     return LayerScale(dim, initial) if initial > 0 else nn.Identity()
 
 
-class Block(nn.Module):
+class Block(Recomputable):
     """``x + dp(γ₁·attention(norm(x)))``, then ``x + dp(γ₂·mlp(norm(x)))``.
 
     Args:
@@ -83,8 +84,13 @@ class Block(nn.Module):
         self.mlp_scale = layer_scale_or_identity(dim, layer_scale)
         self.drop_path = DropPath(drop_path)
 
+    @recomputable
     def forward(self, tokens: Tensor, last: int | None = None) -> Tensor:
         """``(B, N, C)`` → ``(B, N, C)``, or only the last tokens ``(B, last, C)`` where no one asks for the others."""
+        return self.work(tokens, last)
+
+    def work(self, tokens: Tensor, last: int | None = None) -> Tensor:
+        """As ``forward``, as a part of what is computed anew."""
         seen = self.attention(self.attention_norm(tokens), last)
         tokens = (tokens if last is None else tokens[:, -last:]) + self.drop_path(self.attention_scale(seen))
         return tokens + self.drop_path(self.mlp_scale(self.mlp(self.mlp_norm(tokens))))

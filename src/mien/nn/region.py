@@ -11,6 +11,7 @@ from mien.nn.attention import CrossAttention
 from mien.nn.block import Mlp
 from mien.nn.drop_path import DropPath
 from mien.nn.patches import Size3
+from mien.nn.recompute import Recomputable, recomputable
 
 
 def regions_of(grid: Size3, region: Size3) -> int:
@@ -35,7 +36,7 @@ def from_regions(tokens: Tensor, grid: Size3, region: Size3) -> Tensor:
     return cut.permute(0, 1, 4, 2, 5, 3, 6, 7).flatten(1, 6)
 
 
-class RegionBlock(nn.Module):
+class RegionBlock(Recomputable):
     """One block of LGI-Former on tokens by region ``(B, n, 1 + S, C)``; place 0 is the region's own token.
 
     1. local: attention inside each region; 2. global: attention between the regions' own tokens; 3. local-global: the
@@ -96,6 +97,7 @@ class RegionBlock(nn.Module):
         self.mlp = Mlp(dim, mlp_ratio, dropout)
         self.drop_path = DropPath(drop_path)
 
+    @recomputable
     def forward(self, tokens: Tensor) -> Tensor:
         """``(B, n, 1 + S, C)`` → the same shape."""
         batch, regions = tokens.shape[:2]

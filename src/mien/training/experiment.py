@@ -24,6 +24,7 @@ from mien.errors import UsageError
 from mien.models.contract import Encoder, Recogniser
 from mien.models.registry import inputs_for
 from mien.models.specification import UNKNOWN_CORPUS, Exposure, Inputs, Provenance, Specification
+from mien.nn.recompute import recompute
 from mien.pretext import Pretext, create_pretext
 from mien.tasks import Classification, Task, create_model, create_task
 from mien.training.ledger import exposures
@@ -62,6 +63,8 @@ def build(recipe: Recipe) -> Experiment:
     inputs = inputs_of(recipe)
     torch.manual_seed(seed_for(recipe.seed, "weights"))
     objective, task = build_objective(recipe, inputs)
+    if recipe.hardware.recompute and not recompute(objective):
+        raise UsageError(f"hardware.recompute: model {recipe.model.name!r} has no transformer blocks; set it to false")
     before = start_from(recipe.model.init, objective.encoder, recipe.model.name) if recipe.model.init else Provenance()
     read, transform = inputs, None
     if isinstance(objective.trained, Pretext):

@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from mien.errors import MienError
+from mien.nn.recompute import Recomputable
 from mien.pretext import Moment
 from mien.training.batches import Batches, Step
 from mien.training.experiment import Experiment
@@ -70,6 +71,7 @@ class Loop:
         self._gallery = Gallery.of(experiment, run.gallery) if fabric.is_global_zero else None
         self._progress: Progress | None = None
         self._notes = experiment.protocol.notes
+        self._blocks = sum(isinstance(part, Recomputable) for part in experiment.objective.modules())
 
     @property
     def steps(self) -> int:
@@ -99,7 +101,7 @@ class Loop:
             # middle of a step: the run goes on from the checkpoint before
             if self.signals.received:
                 raise self._stopped(self.signals.received) from error
-            known = in_plain_words(error, self.recipe, self.state.step, self.fabric.world_size)
+            known = in_plain_words(error, self.recipe, self.state.step, self.fabric.world_size, self._blocks)
             if known is None:
                 raise
             if self.fabric.is_global_zero:

@@ -111,7 +111,7 @@ def twin_of(recipe: Recipe, manifest: Path) -> Recipe:
     accumulate = min(recipe.optimiser.accumulate, 2)
     values["data"] |= {"manifest": str(manifest), "streams": None, "batch": BATCH, "workers": 0}
     values["optimiser"]["accumulate"] = accumulate
-    values["hardware"] = {"accelerator": "cpu"}
+    values["hardware"] = {"accelerator": "cpu", "recompute": recipe.hardware.recompute}
     return check_recipe(values, recipe.name)
 
 

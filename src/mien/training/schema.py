@@ -234,12 +234,16 @@ class Hardware(Section):
 
     ``threads`` is the number of processor threads that each of them computes with, by default what torch takes. Tiny
     models are quicker with one: threads that wait for each other take the processors from the loader's processes.
+
+    ``recompute`` keeps of every transformer block only what it is given, and computes the block anew when its gradients
+    are wanted: less memory, about a third more work, the same losses and gradients.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    recompute: bool = False
 
 
 class Intervals(Section):

@@ -9,7 +9,7 @@ from mien.memory import out_of_memory
 from mien.training.schema import Recipe
 
 
-def in_plain_words(error: Exception, recipe: Recipe, step: int, processes: int) -> MienError | None:
+def in_plain_words(error: Exception, recipe: Recipe, step: int, processes: int, blocks: int = 0) -> MienError | None:
     """One line with a remedy; None for an error that has none, such as a fault of the program.
 
     Args:
@@ -17,9 +17,10 @@ def in_plain_words(error: Exception, recipe: Recipe, step: int, processes: int) 
         recipe: that is trained.
         step: steps done.
         processes: that train together.
+        blocks: of the model that could compute anew what the backward pass needs.
     """
     at_once = f"{recipe.part} clip{'s' if recipe.part > 1 else ''} at once"
-    full = out_of_memory(error, f"after step {step}, with {at_once}", f"{_remedy(recipe)}, then --resume")
+    full = out_of_memory(error, f"after step {step}, with {at_once}", f"{_remedy(recipe, blocks)}, then --resume")
     if full is not None:
         return full
     text = str(error)
@@ -31,10 +32,15 @@ def in_plain_words(error: Exception, recipe: Recipe, step: int, processes: int) 
     return None
 
 
-def _remedy(recipe: Recipe) -> str:
+def _remedy(recipe: Recipe, blocks: int) -> str:
     """The least that makes parts of a step smaller without changing what is trained."""
+    anew = "hardware.recompute=true (blocks compute anew what the backward pass needs)"
+    anew = anew if blocks and not recipe.hardware.recompute else ""
     for smaller in range(recipe.part - 1, 0, -1):
         if recipe.part % smaller == 0:
             accumulate = recipe.optimiser.accumulate * recipe.part // smaller
-            return f"set optimiser.accumulate={accumulate} ({smaller} at once, the gradient stays that of all)"
+            fewer = f"optimiser.accumulate={accumulate} ({smaller} at once, the gradient stays that of all)"
+            return f"set {fewer}{anew and ' or '}{anew}"
+    if anew:
+        return f"set {anew}"
     return "use more devices, precision=bf16, or fewer frames or pixels (data.sampling)"
