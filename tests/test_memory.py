@@ -67,6 +67,7 @@ def test_what_is_really_asked_for_is_told(work: Callable[[], object], asked: str
         (CUDA, " (2.00 GiB more were asked for)"),
         (MPS, " (1.50 GB more were asked for)"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), ""),
+        (RuntimeError("could not create a primitive"), ""),
         (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), ""),
     ],
 )

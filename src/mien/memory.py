@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from mien.errors import MienError, OutOfMemory
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt, from malloc.h
-# as torch says it of processors, CUDA, MPS and the libraries under them, and OpenCV
+# as torch says it of processors (the last two are oneDNN's), CUDA, MPS and the libraries under them, and OpenCV
 _FULL = re.compile(
-    r"out of (shared )?memory|(can't|cannot) allocate memory|(not enough|insufficient) memory|_alloc_failed",
+    r"out of (shared )?memory|(can't|cannot) allocate memory|(not enough|insufficient) memory|_alloc_failed"
+    r"|could not create a (primitive|memory object)$",
     re.IGNORECASE,
 )
 _ASKED = re.compile(r"allocate:? (\d+(?:\.\d+)?) ?(bytes|[KMGTP]i?B)", re.IGNORECASE)
