@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MienError
-from mien.files import check_writable, finite, sha256, write_json
+from mien.files import check_writable, complete, finite, sha256, write_json
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
@@ -36,6 +37,25 @@ def test_digest_is_that_of_the_standard(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(MienError, match="cannot be read"):
         sha256(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "make room and start the command again"),
+        (OSError("I/O error: No space left on device (os error 28)"), "make room and start the command again"),
+        (PermissionError(errno.EACCES, "Permission denied"), "choose a folder that you may write to"),
+    ],
+)
+def test_a_full_disk_wants_room_and_no_other_folder(tmp_path: Path, error: OSError, remedy: str) -> None:
+    def write() -> None:
+        with complete(tmp_path / "a.csv") as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(MienError, match=remedy):
+        write()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_ask_at_once_whether_a_folder_can_be_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -32,12 +33,16 @@ def complete(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as error:
         _remove(part)
-        raise MienError(
-            f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
-        ) from error
+        raise MienError(f"{path}: cannot be written ({error.strerror or error}); {_remedy(error)}") from error
     except BaseException:
         _remove(part)
         raise
+
+
+def _remedy(error: OSError) -> str:
+    """A full disk needs room, and no other folder; safetensors tells of one in words alone."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    return "make room and start the command again" if full else "choose a folder that you may write to"
 
 
 def check_writable(folder: str | os.PathLike[str], named: str = "") -> None:
