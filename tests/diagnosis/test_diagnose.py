@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -178,11 +179,14 @@ def test_a_learning_rate_of_nothing(train: Train) -> None:
 
 
 def test_a_loader_that_starves(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = dataset.read_views
+    read, ended = dataset.read_views, [math.inf]
 
     def slowly(*arguments: Any) -> Any:
-        time.sleep(0.15)
-        return read(*arguments)
+        step = max(time.perf_counter() - ended[0], 0.0)  # since the clip before
+        time.sleep(0.05 + 3 * step)  # longer than that, however slow the machine is
+        views = read(*arguments)
+        ended[0] = time.perf_counter()
+        return views
 
     monkeypatch.setattr(dataset, "read_views", slowly)
     short = {"data": {"batch": 2, "workers": 0}, "schedule": {"steps": 8}, "intervals": {"log_steps": 2}}
