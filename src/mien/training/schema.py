@@ -236,7 +236,7 @@ class Hardware(Section):
     models are quicker with one: threads that wait for each other take the processors from the loader's processes.
 
     ``recompute`` keeps of every transformer block only what it is given, and computes the block anew when its gradients
-    are wanted: less memory, about a third more work, the same losses and gradients.
+    are wanted: less memory, up to a third more work, the same losses and gradients.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
